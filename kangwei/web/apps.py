@@ -1,0 +1,9 @@
+"""Start-up of the one place that knows every app."""
+
+from django.apps import AppConfig
+
+
+class WebConfig(AppConfig):
+    name = "kangwei.web"
+    label = "web"
+    verbose_name = "康维"

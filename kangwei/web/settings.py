@@ -1,0 +1,98 @@
+"""Settings of Kangwei (康维): read from the environment once, checked, and never guessed.
+
+Every variable is named KW_… (or DATABASE_URL). A wrong value stops the start with one sentence
+that names the variable.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from kangwei.web.environment import Environment
+
+env = Environment(os.environ)
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+DATA_DIR = env.path("KW_DATA", BASE_DIR / ".data")
+TESTING = env.flag("KW_TESTING", "pytest" in sys.modules)
+#: The demonstration mode shows sample accounts and may shift the clock; never set it in production.
+DEMO = env.flag("KW_DEMO", False)
+KW_CLOCK = env.clock("KW_CLOCK", allowed=DEMO or TESTING)
+DEBUG = False
+
+SECRETS = env.secrets(DATA_DIR, ephemeral=TESTING)
+SECRET_KEY = SECRETS.django
+
+DATABASES = {"default": env.database("DATABASE_URL", DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "kangwei.web",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "procrastinate.contrib.django",
+    "kangwei.kernel.calendar",
+    "kangwei.kernel.crypto",
+    "kangwei.kernel.audit",
+    "kangwei.kernel.jobs",
+    "kangwei.kernel.api",
+    "kangwei.kernel.screens",
+    "kangwei.kernel.organisations",
+    "kangwei.kernel.notices",
+    "kangwei.kernel.evaluation",
+    "kangwei.kernel.reporting",
+    "kangwei.kernel.oversight",
+]
+
+AUTH_USER_MODEL = "organisations.Account"
+ROOT_URLCONF = "kangwei.web.urls"
+WSGI_APPLICATION = "kangwei.web.wsgi.application"
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "zh-hans"
+TIME_ZONE = "Asia/Shanghai"
+USE_I18N = True
+USE_TZ = True
+FORMAT_MODULE_PATH = ["kangwei.web.formats"]
+LOCALE_PATHS = [BASE_DIR / "kangwei" / "web" / "locale"]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+
+ALLOWED_HOSTS = env.words("KW_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
