@@ -1,0 +1,1 @@
+"""Rules of oversight (督查): plain Python, no query, no clock."""
