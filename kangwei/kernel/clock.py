@@ -7,7 +7,7 @@ shift it (`+3d`, `-2h`, `+90m`). Settings refuse it in production.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -33,3 +33,8 @@ def now() -> datetime:
         return datetime.now(UTC)
     fixed, shift = parse_clock(setting)
     return (fixed or datetime.now(UTC) + shift).astimezone(UTC)
+
+
+def local_day(at: datetime) -> date:
+    """The day on the calendar in China on which this moment falls."""
+    return at.astimezone(SHANGHAI).date()
