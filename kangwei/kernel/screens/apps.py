@@ -1,7 +1,7 @@
 """Start-up of screens (界面)."""
 
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class ScreensConfig(AppConfig):
@@ -11,7 +11,7 @@ class ScreensConfig(AppConfig):
     default = True
 
 
-class KwAdminConfig(AdminConfig):
+class KwAdminConfig(admin_apps.AdminConfig):
     """Django's admin with our site as the default one, so that `@admin.register` finds it."""
 
     default_site = "kangwei.kernel.screens.site.KwAdminSite"
