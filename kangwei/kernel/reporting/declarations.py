@@ -1,0 +1,100 @@
+"""Everything an app needs to declare reports and documents: the door of reporting.
+
+from kangwei.kernel.reporting.declarations import Column, Rate, Report, register_report
+"""
+
+from .registry import register_document, register_report, register_source
+from .rules.blocks import (
+    Block,
+    ChartBlock,
+    Figure,
+    Heading,
+    ImageBlock,
+    Inline,
+    ListBlock,
+    Missing,
+    NotConnected,
+    Nothing,
+    PageBreak,
+    Paragraph,
+    Person,
+    ReportTable,
+    Signatures,
+    Source,
+    Typed,
+)
+from .rules.charts import bars, ring, trend
+from .rules.declarations import (
+    ChoiceParameter,
+    Column,
+    Context,
+    Custom,
+    DeclarationError,
+    DetailTable,
+    InstitutionParameter,
+    NumberParameter,
+    PeriodParameter,
+    Rate,
+    RegionParameter,
+    Report,
+    TextParameter,
+)
+from .rules.documents import (
+    DocumentContext,
+    DocumentKind,
+    SectionKind,
+    SourceAbsent,
+    against,
+    report_section,
+)
+from .rules.periods import Period
+from .rules.recurrence import Recurrence
+from .rules.results import Result
+
+__all__ = [
+    "Block",
+    "ChartBlock",
+    "ChoiceParameter",
+    "Column",
+    "Context",
+    "Custom",
+    "DeclarationError",
+    "DetailTable",
+    "DocumentContext",
+    "DocumentKind",
+    "Figure",
+    "Heading",
+    "ImageBlock",
+    "Inline",
+    "InstitutionParameter",
+    "ListBlock",
+    "Missing",
+    "NotConnected",
+    "Nothing",
+    "NumberParameter",
+    "PageBreak",
+    "Paragraph",
+    "Period",
+    "PeriodParameter",
+    "Person",
+    "Rate",
+    "Recurrence",
+    "RegionParameter",
+    "Report",
+    "ReportTable",
+    "Result",
+    "SectionKind",
+    "Signatures",
+    "Source",
+    "SourceAbsent",
+    "TextParameter",
+    "Typed",
+    "against",
+    "bars",
+    "register_document",
+    "register_report",
+    "register_source",
+    "report_section",
+    "ring",
+    "trend",
+]
