@@ -83,6 +83,8 @@ class Environment:
         """The owner of the tables, for migrations only."""
         name = "KW_DATABASE_OWNER_URL"
         url = self.text(name)
+        if not url and not self.text("DATABASE_URL"):
+            url = self._written(data_dir / "database-owner-url")
         return parse_database_url(name, url) if url else None
 
     @staticmethod

@@ -25,7 +25,12 @@ DEBUG = False
 SECRETS = env.secrets(DATA_DIR, ephemeral=TESTING)
 SECRET_KEY = SECRETS.django
 
-DATABASES = {"default": env.database("DATABASE_URL", DATA_DIR)}
+#: Web and worker are the application's role; only a migration is the owner of the tables.
+MIGRATING = sys.argv[1:2] == ["migrate"]
+DATABASES = {
+    "default": (env.owner_database(DATA_DIR) if MIGRATING else None)
+    or env.database("DATABASE_URL", DATA_DIR)
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
