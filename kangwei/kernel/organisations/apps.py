@@ -1,9 +1,26 @@
 """Start-up of organisations (机构人员)."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class OrganisationsConfig(AppConfig):
     name = "kangwei.kernel.organisations"
     label = "organisations"
     verbose_name = "机构人员"
+
+    def ready(self) -> None:
+        # Runs after every app's migrate, so that rights of apps above arrive in the roles too.
+        post_migrate.connect(_fill_tables, dispatch_uid="organisations.fill_tables")
+
+
+def _fill_tables(app_config: AppConfig, **_: Any) -> None:
+    """After the last app: its permissions exist by then."""
+    from django.apps import apps
+
+    from kangwei.kernel.organisations import builtin
+
+    if app_config.name == list(apps.get_app_configs())[-1].name:
+        builtin.fill_tables()
