@@ -1,4 +1,4 @@
-"""Questions about background work: which runs, which schedules, what was missed, how is the queue."""
+"""Questions about background work: which runs and schedules, what was missed, how the queue is."""
 
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ def queue_health() -> QueueHealth:
         waiting, doing, failed = cursor.fetchone() or (0, 0, 0)
         cursor.execute(
             """
-            SELECT coalesce(extract(epoch FROM now() - min(coalesce(job.scheduled_at, event.at))), 0)
+            SELECT coalesce(
+                       extract(epoch FROM now() - min(coalesce(job.scheduled_at, event.at))), 0)
               FROM procrastinate_jobs job
               JOIN procrastinate_events event ON event.job_id = job.id AND event.type = 'deferred'
              WHERE job.status = 'todo' AND (job.scheduled_at IS NULL OR job.scheduled_at <= now())
