@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from kangwei.supervisor import database, leash
 from kangwei.supervisor.children import Child
+from kangwei.supervisor.lock import only_one
 from kangwei.supervisor.postgres import APPLICATION, OWNER, Cluster
+from kangwei.supervisor.reset import DEMONSTRATION
 from kangwei.supervisor.wishes import CannotStart, Wishes, read
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,6 +50,8 @@ class Supervisor:
     # -- the start, step by step -----------------------------------------------------------
 
     async def start(self) -> None:
+        if self.wishes.demo and not (self.wishes.data / "secrets.json").exists():
+            (self.wishes.data / DEMONSTRATION).touch()  # nothing but demonstration data here
         if self.wishes.database_url:
             await self._check_external_database()
         else:
@@ -220,25 +223,6 @@ class Supervisor:
         order = {"web": 0, "worker": 1, "postgresql": 2}
         for child in sorted(self.children, key=lambda child: order[child.name]):
             await child.stop()
-
-
-@contextlib.contextmanager
-def only_one(data: Path) -> Iterator[None]:
-    """Hold KW_DATA: two supervisors over one database would each kill the other's."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data / "supervisor.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise CannotStart(
-                f"KW_DATA 指向的 {data} 正由另一个康维使用（进程 {file.read().strip() or '未知'}），"
-                "请先停止它，或为 KW_DATA 另选目录。"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def check_port(bind: str, port: int) -> None:

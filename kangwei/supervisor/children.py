@@ -120,7 +120,7 @@ class Child:
                 process.send_signal(self._stop_signal)
             try:
                 await asyncio.wait_for(process.wait(), self._stop_within)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 self._say(f"{self.title}没有按时停止，强制结束。")
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, self._insist_signal)

@@ -49,9 +49,12 @@ def prepare_external(url: str, owner_url: str) -> list[str]:
     application.close()
     if not owner_url:
         warnings.append(
-            "未设置 KW_DATABASE_OWNER_URL：应用与表的属主是同一角色，数据库不能强制审计日志只增不改。"
+            "未设置 KW_DATABASE_OWNER_URL：应用与表的属主是同一角色，"
+            "数据库不能强制审计日志只增不改。"
         )
-    with _reach("KW_DATABASE_OWNER_URL" if owner_url else "DATABASE_URL", owner_url or url) as owner:
+    with _reach(
+        "KW_DATABASE_OWNER_URL" if owner_url else "DATABASE_URL", owner_url or url
+    ) as owner:
         if owner.info.server_version < 150000:
             raise CannotStart("DATABASE_URL 指向的 PostgreSQL 早于 15 版，请升级后再启动。")
         if owner.info.dbname != database:

