@@ -49,6 +49,14 @@ class Environment:
             raise ImproperlyConfigured(f"{name} 应是 {low} 到 {high} 之间的整数，现在是“{raw}”。")
         return int(raw)
 
+    def choice(self, name: str, default: str, allowed: set[str]) -> str:
+        raw = self.text(name, default).lower() or default
+        if raw not in allowed:
+            raise ImproperlyConfigured(
+                f"{name} 只能是 {'、'.join(sorted(allowed))} 之一，现在是“{raw}”。"
+            )
+        return raw
+
     def path(self, name: str, default: Path) -> Path:
         raw = self.text(name)
         return Path(raw).expanduser().resolve() if raw else default

@@ -24,13 +24,25 @@ DEBUG = False
 
 SECRETS = env.secrets(DATA_DIR, ephemeral=TESTING)
 SECRET_KEY = SECRETS.django
+#: Cipher of stored personal data; what was written under the other one stays readable.
+CIPHER = env.choice("KW_CIPHER", "sm4", {"sm4", "aes"})
+#: The class that does the cryptographic work; a cryptographic machine brings its own.
+CRYPTO_PROVIDER = (
+    env.text("KW_CRYPTO_PROVIDER") or "kangwei.kernel.crypto.provider.SoftwareProvider"
+)
 
-#: Web and worker are the application's role; only a migration is the owner of the tables.
-MIGRATING = sys.argv[1:2] == ["migrate"]
+#: Web and worker are the application's role; only a migration, and putting away a sealed month
+#: of the journal, is done as the owner of the tables.
+MIGRATING = sys.argv[1:2] == ["migrate"] or sys.argv[1:3] == ["audit", "purge-month"]
+APPLICATION_ROLE: str = env.database("DATABASE_URL", DATA_DIR)["USER"]
 DATABASES = {
     "default": (env.owner_database(DATA_DIR) if MIGRATING else None)
     or env.database("DATABASE_URL", DATA_DIR)
 }
+#: Signed anchors of the journal are appended here, outside the database; best on another machine.
+ANCHOR_FILE = env.path("KW_ANCHOR_FILE", DATA_DIR / "anchors" / "anchors.jsonl")
+#: The law asks for six months at least (网络安全法 第二十一条); contracts ask for more.
+AUDIT_KEPT_MONTHS = env.number("KW_AUDIT_KEPT_MONTHS", 60, low=6, high=600)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
