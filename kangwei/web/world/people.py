@@ -1,8 +1,8 @@
 """People who never lived: names, identity numbers and phones that look right and belong to nobody.
 
 An identity number (GB 11643) here has a correct date and check digit, but its first six digits are
-no place: 99 is no province. A phone starts with 164, a number block that is not assigned. So no
-generated value can be that of a real person, and a reader who knows the codes sees it at once.
+no place: Shaanxi has no city 6199. A phone starts with 164, a number block that is not assigned. So
+no generated value can be that of a real person, and a reader who knows the codes sees it at once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from random import Random
 
 NAMES = Path(__file__).parent / "data" / "names.json"
-#: 99 is no province in GB/T 2260, so no identity number can begin so.
-NOWHERE = "990000"
+#: The province exists, so that the number passes as one; city 99 and county 99 do not.
+NOWHERE = "619999"
 #: No operator holds the block 164.
 NO_OPERATOR = "164"
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)

@@ -1,4 +1,4 @@
-"""Generated people look right and are nobody."""
+"""Generated people look right, also to the rules of organisations, and are nobody."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kangwei.kernel.organisations.rules import identifiers
 from kangwei.web.world import people
 
 TODAY = date(2026, 11, 20)
@@ -26,10 +27,12 @@ def test_numbers_carry_valid_check_digits_and_an_impossible_place(seed: int) -> 
         number = person.id_number
         total = sum(int(d) * w for d, w in zip(number[:17], people._WEIGHTS, strict=True))
         assert number[17] == people._CHECK[total % 11]
-        assert number.startswith("99")
+        assert number.startswith("619999")
         assert number[6:14] == f"{person.born_on:%Y%m%d}"
         assert (int(number[16]) % 2 == 1) == (person.sex == "M")
+        assert identifiers.problem_with_resident_id(number, TODAY) is None
         assert person.phone.startswith("164")
+        assert identifiers.problem_with_mobile(person.phone) is None
         assert len(person.phone) == 11
 
 
@@ -52,4 +55,5 @@ def test_a_credit_code_of_nobody_has_both_check_digits() -> None:
             for sign, weight in zip(code[:17], people._CREDIT_WEIGHTS, strict=True)
         )
         assert (total + people._CREDIT_SIGNS.index(code[17])) % 31 == 0
-        assert code[2:8] == "990000"
+        assert identifiers.problem_with_uscc(code) is None
+        assert code[2:8] == "619999"
