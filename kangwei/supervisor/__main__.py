@@ -223,6 +223,7 @@ class Supervisor:
         order = {"web": 0, "worker": 1, "postgresql": 2}
         for child in sorted(self.children, key=lambda child: order[child.name]):
             await child.stop()
+            say(f"{child.title}已停止。")
 
 
 def check_port(bind: str, port: int) -> None:
