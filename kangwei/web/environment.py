@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+_HOST = re.compile(r"^\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^\[[0-9a-fA-F:.]+\]$")
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -63,6 +66,36 @@ class Environment:
 
     def words(self, name: str) -> list[str]:
         return [word for word in self.text(name).replace(",", " ").split() if word]
+
+    def choice(self, name: str, default: str, allowed: set[str]) -> str:
+        raw = self.text(name).lower()
+        if raw and raw not in allowed:
+            raise ImproperlyConfigured(
+                f"{name} 只能是 {'、'.join(sorted(allowed))} 之一，现在是“{raw}”。"
+            )
+        return raw or default
+
+    def hosts(self, name: str) -> list[str]:
+        """Names or addresses without scheme and port; `*` would switch the host check off."""
+        hosts = self.words(name)
+        for host in hosts:
+            if not _HOST.match(host):
+                raise ImproperlyConfigured(
+                    f"{name} 应是主机名或地址，如 kw.example.org 或 10.1.2.3，"
+                    f"不带协议、端口和通配符 *，现在有“{host}”。"
+                )
+        return hosts
+
+    def networks(self, name: str) -> list[str]:
+        networks = self.words(name)
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ImproperlyConfigured(
+                    f"{name} 应是代理的地址或网段，如 10.1.2.3 或 10.1.2.0/24，现在有“{network}”。"
+                ) from None
+        return networks
 
     def clock(self, name: str, *, allowed: bool) -> str:
         from kangwei.kernel.clock import parse_clock

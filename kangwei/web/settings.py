@@ -45,10 +45,12 @@ ANCHOR_FILE = env.path("KW_ANCHOR_FILE", DATA_DIR / "anchors" / "anchors.jsonl")
 AUDIT_KEPT_MONTHS = env.number("KW_AUDIT_KEPT_MONTHS", 60, low=6, high=600)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+#: Screens stand before unfold so that our few overrides of its templates are found first.
 INSTALLED_APPS = [
     "kangwei.web",
-    "unfold",
-    "django.contrib.admin",
+    "kangwei.kernel.screens",
+    "unfold.apps.BasicAppConfig",
+    "kangwei.kernel.screens.apps.KwAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -61,7 +63,6 @@ INSTALLED_APPS = [
     "kangwei.kernel.audit",
     "kangwei.kernel.jobs",
     "kangwei.kernel.api",
-    "kangwei.kernel.screens",
     "kangwei.kernel.organisations",
     "kangwei.kernel.notices",
     "kangwei.kernel.evaluation",
@@ -74,13 +75,17 @@ ROOT_URLCONF = "kangwei.web.urls"
 WSGI_APPLICATION = "kangwei.web.wsgi.application"
 
 MIDDLEWARE = [
+    "kangwei.web.middleware.TraceMiddleware",
+    "kangwei.kernel.api.middleware.AnswersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "kangwei.web.middleware.SafetyHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "kangwei.web.middleware.OriginMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -94,6 +99,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "kangwei.kernel.screens.context.shell",
             ],
         },
     },
@@ -108,8 +114,112 @@ LOCALE_PATHS = [BASE_DIR / "kangwei" / "web" / "locale"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        # Hashed names and compression; a test run has not collected files, so it serves plain names.
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
 
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 
-ALLOWED_HOSTS = env.words("KW_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
+# -- Who may call, and how (等保三级) -----------------------------------------------------------------
+# tests/repository/test_safety_settings.py reads every line of this part back.
+
+#: KW_HTTPS=1 where browsers reach us by HTTPS, by our own certificate or through a proxy.
+HTTPS = env.flag("KW_HTTPS", False)
+#: Proxies whose X-Forwarded-* headers are believed, as addresses or networks.
+KW_TRUSTED_PROXIES = env.networks("KW_TRUSTED_PROXIES")
+ALLOWED_HOSTS = env.hosts("KW_HOSTS") or [
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    *(["testserver"] if TESTING else []),
+]
+CSRF_TRUSTED_ORIGINS = [
+    f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS if HTTPS
+]
+
+SESSION_COOKIE_NAME = "kw_session"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_COOKIE_NAME = "kw_csrf"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_FAILURE_VIEW = "kangwei.web.errors.csrf_failure"
+
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if KW_TRUSTED_PROXIES else None
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+#: Alpine reads its expressions with the Function constructor, and unfold and Alpine set style
+#: attributes; docs/decisions/0020 says why this is all that stays open.
+KW_CONTENT_SECURITY_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' {nonce} 'unsafe-eval'",
+    "style-src": "'self' {nonce}",
+    "style-src-attr": "'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "frame-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'self'",
+    "base-uri": "'none'",
+    "object-src": "'none'",
+}
+KW_PERMISSIONS_POLICY = (
+    "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), "
+    "payment=(), usb=()"
+)
+
+#: What one request may carry; files have their own limits in kernel/screens/uploads.py.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+# -- Log lines ----------------------------------------------------------------------------------
+
+LOG_FORM = env.choice("KW_LOG", "plain", {"plain", "json"})
+LOG_LEVEL = env.choice("KW_LOG_LEVEL", "info", {"debug", "info", "warning", "error"}).upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"secrets": {"()": "kangwei.web.logs.SecretFilter"}},
+    "formatters": {
+        "plain": {"()": "kangwei.web.logs.PlainFormatter"},
+        "json": {"()": "kangwei.web.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "lines": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORM,
+            "filters": ["secrets"],
+        },
+    },
+    "root": {"handlers": ["lines"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        # A stranger's wrong host or a 404 is no fault of ours.
+        "django.security.DisallowedHost": {"level": "ERROR", "propagate": True},
+        "django.request": {"level": "ERROR", "propagate": True},
+        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+        "procrastinate": {"level": "WARNING", "propagate": True},
+    },
+}

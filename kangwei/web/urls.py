@@ -1,8 +1,44 @@
-"""Every address of the product."""
+"""Every address of the product.
 
+An app with a `urls.py` gets its own prefix, its label: `/notices/…`. What an app wants at the root
+(`/`, `/sign-in/`) stands in its `root_urlpatterns`, without a namespace.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from django.apps import apps
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from kangwei.kernel.api.site import build_api
+from kangwei.web import views
+
+
+def _of_apps() -> list[Any]:
+    patterns: list[Any] = []
+    for config in apps.get_app_configs():
+        module_name = f"{config.name}.urls"
+        if not config.name.startswith("kangwei.kernel.") or find_spec(module_name) is None:
+            continue
+        module = import_module(module_name)
+        patterns += getattr(module, "root_urlpatterns", [])
+        if getattr(module, "urlpatterns", None):
+            patterns.append(path(f"{config.label}/", include((module.urlpatterns, config.label))))
+    return patterns
+
 
 urlpatterns = [
     path("manage/", admin.site.urls),
+    path("api/v1/", build_api().urls),
+    path("about/", views.about, name="about"),
+    *_of_apps(),
 ]
+
+handler400 = "kangwei.web.errors.bad_request"
+handler403 = "kangwei.web.errors.forbidden"
+handler404 = "kangwei.web.errors.not_found"
+handler500 = "kangwei.web.errors.server_error"

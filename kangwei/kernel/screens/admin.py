@@ -126,6 +126,13 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     change_list_template = "admin/change_list.html"
 
+    def __init__(self, model: type[models.Model], site: Any) -> None:
+        super().__init__(model, site)
+        name, title = f"{self.opts.app_label}.{self.opts.model_name}", self.opts.verbose_name
+        audit.register_acts(
+            {f"{name}.added": f"新增{title}", f"{name}.changed": f"修改{title}", f"{name}.deleted": f"删除{title}"}
+        )
+
     # -- rows ---------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

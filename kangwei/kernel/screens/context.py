@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
@@ -100,6 +101,10 @@ class Shell:
     @property
     def password_url(self) -> str:
         return _path(lambda: reverse("organisations:password"))
+
+    @property
+    def sign_in_url(self) -> str:
+        return str(settings.LOGIN_URL)
 
     @property
     def sign_out_url(self) -> str:

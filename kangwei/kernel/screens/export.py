@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import xlsxwriter
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 
@@ -52,9 +53,14 @@ def answer(
         raise TooManyRows(f"当前条件下有 {count} 行，超过单次导出上限 {LIMIT} 行；请缩小查询条件后再导出。")
     at = clock.now()
     title = str(admin.opts.verbose_name_plural)
-    audit.record_export(
-        what=title, rows=count, format=kind, by=request.user, at=at, detail={"query": request.GET.urlencode()}
-    )
+    with transaction.atomic():
+        audit.record_export(
+            what=title,
+            by=request.user,
+            at=at,
+            rows=count,
+            detail={"format": kind, "query": request.GET.urlencode()},
+        )
     headings = [tables.column_label(name, admin.model, admin) for name in columns]
     lines = (
         [safe(tables.plain_of(name, row, admin)) for name in columns]
