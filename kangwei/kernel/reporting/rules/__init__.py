@@ -1,1 +1,1 @@
-"""What is true of reports and documents without a database: declarations, sums, comparison, blocks."""
+"""What is true of reports and documents without a database."""

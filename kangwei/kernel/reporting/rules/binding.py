@@ -41,7 +41,7 @@ class WrongParameter(Refusal):
 
 
 def bind(report: Report, raw: Mapping[str, str], *, today: date) -> dict[str, Any]:
-    """Every declared parameter with its value: a Period, an id, a choice, a number, a text, None."""
+    """Every declared parameter with its value: a Period, id, choice, number, text or None."""
     for name in raw:
         if report.parameter(name) is None:
             known = "、".join(f"{one.title}（{one.key}）" for one in report.parameters) or "无"
@@ -77,7 +77,10 @@ def read(parameter: Parameter, text: str, *, today: date) -> Any:
                     "写法如 2026-10、2026-Q3、2026-H1、2026-01-01..2026-03-31。"
                 )
             return period
-        case InstitutionParameter() | RegionParameter() | NumberParameter():
+        case RegionParameter():
+            if not (text.isdigit() and len(text) == 12):
+                raise wrong(f"应是 12 位区划代码，现在是“{text[:40]}”。")
+        case InstitutionParameter() | NumberParameter():
             if not text.lstrip("-").isdigit() or len(text) > 12:
                 raise wrong(f"应是整数，现在是“{text[:40]}”。")
             number = int(text)

@@ -22,7 +22,7 @@ from .values import Kind, Value, restore, show, store
 
 @dataclass(frozen=True)
 class Source:
-    """Where a figure comes from: report, version of its definition, cut-off, parameters in words."""
+    """Where a figure comes from: report, definition version, cut-off, parameters in words."""
 
     report: str
     title: str

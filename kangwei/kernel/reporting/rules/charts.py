@@ -47,11 +47,21 @@ def bars(
     described = {column.key: column for column in result.columns}
     names = [_name(result, row, category, described[category]) for row in rows]
     option = _base([described[key].title for key in (*series, *lines)])
+    slanted = len(names) > 8
     option["xAxis"] = {
         "type": "category",
         "data": names,
-        "axisLabel": {"interval": 0, "hideOverlap": True, "rotate": 30 if len(names) > 8 else 0},
+        "axisLabel": {
+            "interval": 0,
+            "hideOverlap": True,
+            "rotate": 30 if slanted else 0,
+            "width": 96 if slanted else max(48, 600 // len(names)),
+            "overflow": "truncate",
+        },
     }
+    if slanted:
+        # A slanted first label reaches to the left of its bar, outside what ECharts reserves.
+        option["grid"]["left"] = 40
     option["yAxis"] = [_axis(described[series[0]])]
     if lines:
         option["yAxis"].append({**_axis(described[lines[0]]), "splitLine": {"show": False}})

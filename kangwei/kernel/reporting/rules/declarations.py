@@ -85,7 +85,7 @@ class PeriodParameter(Parameter):
 
 @dataclass(frozen=True, kw_only=True)
 class InstitutionParameter(Parameter):
-    """One institution of the reader's scope, with everything below it; none means the whole scope."""
+    """One institution in scope, with everything below it; none means the whole scope."""
 
     key: str = "institution"
     title: str = "机构"
@@ -384,9 +384,8 @@ def _check_parameter(report: Report, parameter: Parameter, wrong: Wrong) -> None
     if isinstance(parameter, PeriodParameter):
         if not parameter.kinds or any(kind not in PERIOD_TITLES for kind in parameter.kinds):
             raise wrong(f"parameter {parameter.key!r} has an unknown kind of period")
-    elif isinstance(parameter, InstitutionParameter | RegionParameter):
-        if report.scope is None:
-            raise wrong(f"parameter {parameter.key!r} needs the report's scope path")
+    elif isinstance(parameter, InstitutionParameter | RegionParameter) and report.scope is None:
+        raise wrong(f"parameter {parameter.key!r} needs the report's scope path")
 
 
 def _check_column(column: Column, keys: Mapping[str, Column], wrong: Wrong) -> None:

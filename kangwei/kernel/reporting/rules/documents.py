@@ -8,8 +8,10 @@
         period="month",
         sections=(
             SectionKind(key="summary", title="本月概况", build=summary, typed="补充说明"),
-            SectionKind(key="tickets", title="工单", build=report_section("desk.timely", nothing="工单")),
-            SectionKind(key="interfaces", title="接口", source="engine.monthly", source_title="交换引擎"),
+            SectionKind(key="tickets", title="工单",
+                        build=report_section("desk.timely", nothing="工单")),
+            SectionKind(key="interfaces", title="接口",
+                        source="engine.monthly", source_title="交换引擎"),
             SectionKind(key="plan", title="下月计划", typed="下月计划与建议"),
         ),
     )

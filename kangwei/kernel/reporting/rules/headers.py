@@ -28,7 +28,7 @@ def depth(columns: Sequence[Column]) -> int:
 
 
 def head_rows(columns: Sequence[Column]) -> list[list[HeadCell]]:
-    """Cells by row. Neighbours that share a heading are merged; a column without heading is tall."""
+    """Cells by row. Neighbours that share a heading merge; a column without heading is tall."""
     height = depth(columns)
     rows: list[list[HeadCell]] = [[] for _ in range(height)]
     for level in range(height - 1):

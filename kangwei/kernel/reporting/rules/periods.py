@@ -1,4 +1,4 @@
-"""The period a report speaks about (统计期间): a day, a month, a quarter … or from one day to another.
+"""The period a report is about (统计期间): a day, a month, a quarter … or from day to day.
 
 A period includes its start and excludes its end. Its text form is short and sorts well, so that
 it may stand in an address, in a stored snapshot and in the number of a document.

@@ -1,4 +1,4 @@
-"""What may stand in a cell (单元格): seven kinds of value, how each is stored and how it is written.
+"""What may stand in a cell (单元格): seven kinds of value, how each is stored and written.
 
 Stored values survive JSON without loss: a decimal is kept as text, a duration as seconds. What a
 reader sees (`show`) is rounded; what is stored, compared and judged never is.

@@ -1,0 +1,1 @@
+"""How a result or a document leaves the product: CSV, Excel, pictures, Word, PDF."""
