@@ -109,7 +109,6 @@ def grant_privileges(cursor: Any) -> None:
     run("GRANT USAGE ON SCHEMA public TO {role}")
     run("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
     run("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
-    run("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}")
     cursor.execute(
         "SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p')"
         " AND c.relnamespace = 'public'::regnamespace"
