@@ -17,7 +17,7 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import StackedInline as UnfoldStackedInline
@@ -66,6 +66,21 @@ class KwChangeList(ChangeList):
     @property
     def is_narrowed(self) -> bool:
         return bool(self.query) or any(condition.active for condition in self.conditions)
+
+    @property
+    def other_parameters(self) -> list[tuple[str, list[str]]]:
+        """Parameters the query bar has no control for (sorting, popup), kept as they are."""
+        own = {name for condition in self.conditions for name in condition.names}
+        return [
+            (name, values)
+            for name, values in self.kept_parameters
+            if name not in own and name != SEARCH_VAR
+        ]
+
+    @property
+    def kept_parameters(self) -> list[tuple[str, list[str]]]:
+        query = QueryDict(self.get_query_string(remove=["p", SIZE_VAR, "e"]).removeprefix("?"))
+        return list(query.lists())
 
     @property
     def page_sizes(self) -> list[tuple[int, bool]]:
@@ -198,7 +213,10 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
             ],
             "kw_columns_url": reverse(f"admin:{self._base_name}_columns"),
             "kw_export_url": reverse(f"admin:{self._base_name}_export") if self.exportable else "",
-            "kw_empty_hint": self.empty_hint,
+            "kw_empty_title": f"还没有{self.opts.verbose_name}",
+            "kw_empty_hint": self.empty_hint or "您的数据范围内还没有记录。",
+            "kw_add_url": self._add_url(request),
+            "kw_add_text": f"新增{self.opts.verbose_name}",
             "kw_search_placeholder": self.search_help_text or self._search_words(),
             "kw_search_var": SEARCH_VAR,
             **(extra_context or {}),
@@ -207,6 +225,11 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
             return super().changelist_view(request, extra)
         except Refusal as refusal:  # an action of this list may not happen
             return answer_refusal(request, refusal)
+
+    def _add_url(self, request: HttpRequest) -> str:
+        if not (self.show_add_link and self.has_add_permission(request)):
+            return ""
+        return reverse(f"admin:{self._base_name}_add")
 
     def _search_words(self) -> str:
         words = []
