@@ -186,14 +186,14 @@ class Supervisor:
         raise CannotStart(f"网页服务没有就绪（{answer}），原因见 {self.logs / 'web.log'}。")
 
     async def _ask(self, path: str) -> int:
-        host = self.wishes.address.removeprefix("http://").rsplit(":", 1)[0]
+        """The status that our own web server answers; 0 when nobody does."""
+        here = self.wishes.address.removeprefix("http://").rsplit(":", 1)[0].strip("[]")
+        request = f"GET {path} HTTP/1.1\r\nHost: {self.wishes.host}\r\nConnection: close\r\n\r\n"
         try:
             async with asyncio.timeout(10):
-                reader, writer = await asyncio.open_connection(host.strip("[]"), self.wishes.port)
+                reader, writer = await asyncio.open_connection(here, self.wishes.port)
                 try:
-                    writer.write(
-                        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
-                    )
+                    writer.write(request.encode())
                     answer = await reader.readline()
                 finally:
                     writer.close()

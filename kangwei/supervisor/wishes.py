@@ -23,6 +23,7 @@ class Wishes:
     data: Path  # KW_DATA
     bind: str
     port: int
+    host: str  # a host name that the web server answers to
     database_url: str  # empty: our own PostgreSQL
     owner_url: str
     programs: Path | None  # KW_PG_BIN
@@ -78,11 +79,18 @@ def read(environment: Mapping[str, str], root: Path) -> Wishes:
         data=data,
         bind=bind,
         port=int(raw_port),
+        host=_host(text("KW_HOSTS")),
         database_url=text("DATABASE_URL"),
         owner_url=text("KW_DATABASE_OWNER_URL"),
         programs=programs,
         demo=demo in {"1", "true", "yes", "on"},
     )
+
+
+def _host(names: str) -> str:
+    """The first of KW_HOSTS, as a caller would write it (.example.cn means all below it)."""
+    first = names.replace(",", " ").split()[:1]
+    return first[0].removeprefix(".") if first and first[0] != "*" else "127.0.0.1"
 
 
 def _check_url(name: str, url: str) -> None:

@@ -52,3 +52,11 @@ def test_a_wrong_wish_is_one_sentence_naming_its_variable(name: str, value: str)
         read({name: value}, ROOT)
     assert name in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host"),
+    [("", "127.0.0.1"), ("*", "127.0.0.1"), (".cdc.example,10.0.0.8", "cdc.example")],
+)
+def test_readiness_is_asked_under_a_name_the_site_answers_to(hosts: str, host: str) -> None:
+    assert read({"KW_HOSTS": hosts}, ROOT).host == host
