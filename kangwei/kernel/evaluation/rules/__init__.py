@@ -1,0 +1,1 @@
+"""Rules of trial calculation: reading case files, answering cases. No Django, no clock."""
