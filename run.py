@@ -8,6 +8,8 @@
     python3 run.py prove                the full rounds of faults and fuzzing
     python3 run.py bench [NAME …]       figures and their ratios
     python3 run.py demo-reset [--yes]   forget the demonstration data
+    python3 run.py backup DIRECTORY     save the running installation with its keys
+    python3 run.py restore DIRECTORY    put a backup back where nothing is yet
     python3 run.py lock [--upgrade]     resolve the lock files anew
     python3 run.py assets               fetch the browser's files anew
 
@@ -110,7 +112,7 @@ def installer() -> str:
             "pip is missing: install it (Debian: apt-get install python3-pip) and try again.",
         )
     lock = os.path.join(ROOT, INSTALLER)
-    call([*pip, "install", "--quiet", "--require-hashes", "--no-deps", *place, "-r", lock])
+    call([*pip, "install", "-qq", "--require-hashes", "--no-deps", *place, "-r", lock])
     with open(note, "w") as file:
         file.write(digest([INSTALLER]))
     return uv
@@ -137,6 +139,8 @@ def with_pip_settings() -> "dict[str, str]":
         name = names.get(key.split(".")[-1])
         if name and value.strip("'\""):
             environment.setdefault(name, value.strip("'\"").replace("\\n", " ").strip())
+    # The locks pin hashes, so it does not matter which mirror has the file; pip searches all too.
+    environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return environment
 
 
@@ -189,6 +193,16 @@ def demo_reset() -> None:
     become("-m", "kangwei.supervisor.reset", *sys.argv[2:])
 
 
+def backup() -> None:
+    prepare(development=False)
+    become("-m", "kangwei.supervisor.backup", "save", *map(os.path.abspath, sys.argv[2:]))
+
+
+def restore() -> None:
+    prepare(development=False)
+    become("-m", "kangwei.supervisor.backup", "restore", *map(os.path.abspath, sys.argv[2:]))
+
+
 def lock() -> None:
     uv, environment = installer(), with_pip_settings()
     for name in ("requirements-boot", "requirements", "requirements-dev"):
@@ -226,7 +240,14 @@ def npm() -> "list[str]":
 
 def main() -> None:
     require_python()
-    commands = {"run": run, "demo-reset": demo_reset, "lock": lock, "assets": assets}
+    commands = {
+        "run": run,
+        "demo-reset": demo_reset,
+        "backup": backup,
+        "restore": restore,
+        "lock": lock,
+        "assets": assets,
+    }
     stages = ("test", "check", "prove", "bench", "journey")
     name = sys.argv[1] if len(sys.argv) > 1 else "run"
     if name in stages:

@@ -185,6 +185,18 @@ class Cluster:
         self._write(fresh / "site.conf", "# 本地设置写在这里，启动时不会改写；见《安装部署》。")
         fresh.rename(self.directory)
 
+    def lay_out_from(self, source: Path) -> None:
+        """Put a base backup in this cluster's place."""
+        self._make_home()
+        fresh = self.home / "cluster.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(source, fresh)
+        if self.as_root:
+            for path in (fresh, *fresh.rglob("*")):
+                os.chown(path, self.stranger.uid, self.stranger.gid)
+        fresh.chmod(0o700)
+        fresh.rename(self.directory)
+
     def _configure(self) -> None:
         """Our settings, written anew at each start; a site's own go to site.conf beside them."""
         settings = {
@@ -211,7 +223,9 @@ class Cluster:
             settings["io_method"] = "sync"  # three processes less; our reads are small
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        ourselves = {pwd.getpwuid(os.geteuid()).pw_name: (SUPERUSER, OWNER, APPLICATION)}
+        ourselves: dict[str, tuple[str, ...]] = {
+            pwd.getpwuid(os.geteuid()).pw_name: (SUPERUSER, OWNER, APPLICATION)
+        }
         if self.as_root:
             ourselves[self.stranger.name] = (SUPERUSER,)
         warning = "# 由康维在每次启动时写入；本地设置请写在 site.conf。"
@@ -328,9 +342,17 @@ class Cluster:
             [str(self.programs / program), *arguments], signal_number=signal_number, user=user
         )
 
+    def run_here(self, program: str, *arguments: str) -> str:
+        """One of PostgreSQL's programs as ourselves: the clients, which write files of ours."""
+        return self._answer([str(self.programs / program), *arguments])
+
     def _run(self, program: str, *arguments: str) -> str:
+        """One of PostgreSQL's programs as the database's user."""
+        return self._answer(self._leashed(program, *arguments, signal_number=signal.SIGKILL))
+
+    def _answer(self, command: list[str]) -> str:
         done = subprocess.run(
-            self._leashed(program, *arguments, signal_number=signal.SIGKILL),
+            command,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -340,7 +362,8 @@ class Cluster:
         )
         if done.returncode != 0:
             last = (done.stderr.strip() or done.stdout.strip() or "没有说明").splitlines()[-1]
-            raise CannotStart(f"{self.programs / program} 运行失败：{last}")
+            name = next(part for part in command if part.startswith(str(self.programs)))
+            raise CannotStart(f"{name} 运行失败：{last}")
         return done.stdout
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kangwei.supervisor import database
+from kangwei.supervisor import backup, database
 from kangwei.supervisor.postgres import APPLICATION, OWNER, SUPERUSER, Cluster
-from kangwei.supervisor.wishes import CannotStart
+from kangwei.supervisor.wishes import CannotStart, read
 from tests.ground.house import until
 
 pytestmark = pytest.mark.process
@@ -125,3 +125,43 @@ def test_moved_data_never_meets_an_empty_database(tmp_path: Path) -> None:
     finally:
         first.destroy()
         moved.destroy()
+
+
+def test_a_backup_taken_while_running_comes_back_elsewhere_with_its_keys(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    first, second = Cluster(here, durable=False), Cluster(there, durable=False)
+    try:
+        with first.running():
+            database.prepare_own(first)
+            with psycopg.connect(first.url(OWNER)) as owner:
+                owner.execute("create table seen (what text)")
+                owner.execute("insert into seen values ('一剂')")
+            (here / "secrets.json").write_text("{}")
+            backup.save(read({"KW_DATA": str(here)}, tmp_path), tmp_path / "kept")
+            with pytest.raises(CannotStart, match="已存在"):
+                backup.save(read({"KW_DATA": str(here)}, tmp_path), tmp_path / "kept")
+        assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o700
+
+        backup.restore(read({"KW_DATA": str(there)}, tmp_path), tmp_path / "kept")
+        assert (there / "secrets.json").read_text() == "{}"
+        with second.running(), psycopg.connect(second.url(APPLICATION)) as application:
+            assert application.execute("select what from seen").fetchone() == ("一剂",)
+        with pytest.raises(CannotStart, match="已有数据"):
+            backup.restore(read({"KW_DATA": str(there)}, tmp_path), tmp_path / "kept")
+    finally:
+        first.destroy()
+        second.destroy()
+
+
+def test_a_damaged_backup_is_not_put_back(tmp_path: Path) -> None:
+    first = Cluster(tmp_path / "here", durable=False)
+    try:
+        with first.running():
+            backup.save(read({"KW_DATA": str(first.data)}, tmp_path), tmp_path / "kept")
+        with (tmp_path / "kept" / "cluster" / "global" / "pg_control").open("r+b") as file:
+            file.write(b"damaged")
+        with pytest.raises(CannotStart, match="pg_verifybackup"):
+            backup.restore(read({"KW_DATA": str(tmp_path / "there")}, tmp_path), tmp_path / "kept")
+        assert not Cluster(tmp_path / "there").directory.exists()
+    finally:
+        first.destroy()
