@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from kangwei.kernel.audit.rules.chain import GENESIS, Snapshot, canonical, sm3_hex, utc_text
+from kangwei.kernel.audit.wire import Connection
 from kangwei.kernel.crypto import services as crypto
 from kangwei.kernel.crypto.services import Signature
 
@@ -110,6 +111,28 @@ def append_to_file(anchor: SignedAnchor, path: Path | None = None) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def complete_file(connection: Connection) -> None:
+    """Write the last anchor again if only the file misses it: a crash between the two writings.
+
+    More than one missing line is no crash; that is left for `audit verify` to name.
+    """
+    row = connection.execute(
+        "SELECT number, line, digest, algorithm, kid, signature, (SELECT id::text FROM audit_book)"
+        " FROM audit_anchor ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    connection.commit()
+    if row is None:
+        return
+    number, line, digest, algorithm, kid, signature, book = row
+    ours = [
+        anchor.facts["number"]
+        for _, anchor in file_lines()
+        if anchor and anchor.facts.get("book") == book
+    ]
+    if (max(ours) if ours else 0) == number - 1:
+        append_to_file(SignedAnchor(line, digest, Signature(algorithm, kid, signature)))
 
 
 def file_lines(path: Path | None = None) -> Iterator[tuple[int, SignedAnchor | None]]:
