@@ -78,6 +78,7 @@ def fill_roles() -> None:
                 "second_factor_required": role["second_factor"],
                 "session_limit": role["session_limit"],
                 "duty": role.get("duty", ""),
+                "assignable": role.get("assignable", False),
                 "built_in": True,
                 "order": order,
             },

@@ -3,14 +3,15 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.fields.ranges
 import django.contrib.postgres.indexes
 import django.db.models.deletion
+import django.db.models.functions.datetime
 import django.db.models.functions.text
 import django.db.models.lookups
 from django.conf import settings
 from django.contrib.postgres.operations import BtreeGistExtension
 from django.db import migrations, models
 
+import kangwei.kernel.crypto.fields
 import kangwei.kernel.organisations.models.institutions
-import kangwei.kernel.organisations.pending
 
 
 class Migration(migrations.Migration):
@@ -618,6 +619,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("built_in", models.BooleanField(default=False, verbose_name="内置角色")),
+                (
+                    "assignable",
+                    models.BooleanField(default=False, verbose_name="可由各级管理员授予"),
+                ),
                 ("active", models.BooleanField(default=True, verbose_name="启用")),
                 ("order", models.PositiveSmallIntegerField(default=100, verbose_name="排序")),
             ],
@@ -770,10 +775,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                (
-                    "secret",
-                    kangwei.kernel.organisations.pending.EncryptedTextField(verbose_name="密钥"),
-                ),
+                ("secret", kangwei.kernel.crypto.fields.EncryptedTextField(verbose_name="密钥")),
                 ("created_at", models.DateTimeField(verbose_name="创建时间")),
                 (
                     "confirmed_at",
@@ -913,6 +915,13 @@ class Migration(migrations.Migration):
                 ),
                 ("at", models.DateTimeField(verbose_name="时间")),
                 (
+                    "recorded_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        verbose_name="登记时间",
+                    ),
+                ),
+                (
                     "kind",
                     models.CharField(
                         choices=[
@@ -984,23 +993,33 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "id_number",
-                    kangwei.kernel.organisations.pending.EncryptedTextField(
-                        blank=True, verbose_name="身份证号"
+                    kangwei.kernel.crypto.fields.EncryptedTextField(
+                        blank=True,
+                        digest_column="id_number_digest",
+                        purpose="id_number",
+                        verbose_name="身份证号",
                     ),
                 ),
                 (
                     "id_number_digest",
-                    models.CharField(blank=True, db_index=True, editable=False, max_length=64),
+                    kangwei.kernel.crypto.fields.DigestField(
+                        db_index=True, source="id_number", unique=False
+                    ),
                 ),
                 (
                     "phone",
-                    kangwei.kernel.organisations.pending.EncryptedTextField(
-                        blank=True, verbose_name="手机号"
+                    kangwei.kernel.crypto.fields.EncryptedTextField(
+                        blank=True,
+                        digest_column="phone_digest",
+                        purpose="phone",
+                        verbose_name="手机号",
                     ),
                 ),
                 (
                     "phone_digest",
-                    models.CharField(blank=True, db_index=True, editable=False, max_length=64),
+                    kangwei.kernel.crypto.fields.DigestField(
+                        db_index=True, source="phone", unique=False
+                    ),
                 ),
                 ("email", models.EmailField(blank=True, max_length=254, verbose_name="电子邮箱")),
                 ("title", models.CharField(blank=True, max_length=40, verbose_name="职称")),
@@ -1216,10 +1235,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("number", models.PositiveIntegerField(verbose_name="行号")),
-                (
-                    "content",
-                    kangwei.kernel.organisations.pending.EncryptedTextField(verbose_name="内容"),
-                ),
+                ("content", kangwei.kernel.crypto.fields.EncryptedTextField(verbose_name="内容")),
                 ("problems", models.JSONField(blank=True, default=list, verbose_name="问题")),
                 (
                     "result_id",

@@ -68,6 +68,8 @@ class Role(models.Model):
         "三员职责", max_length=10, choices=Duty.choices, blank=True, default=Duty.NONE
     )
     built_in = models.BooleanField("内置角色", default=False)
+    #: Administrators of lower levels may give it inside their scope without holding its rights.
+    assignable = models.BooleanField("可由各级管理员授予", default=False)
     active = models.BooleanField("启用", default=True)
     order = models.PositiveSmallIntegerField("排序", default=100)
 

@@ -11,10 +11,10 @@ from django.db import models
 from django.db.models import Q
 
 from kangwei.kernel import clock
+from kangwei.kernel.crypto.fields import EncryptedTextField
 from kangwei.kernel.organisations.models.institutions import Institution
 from kangwei.kernel.organisations.models.people import Staff
 from kangwei.kernel.organisations.models.scope import Scope, ScopedQuerySet
-from kangwei.kernel.organisations.pending import EncryptedTextField
 
 if TYPE_CHECKING:
     from kangwei.kernel.organisations.models.access import Access
@@ -117,6 +117,13 @@ class Account(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.name or self.username
+
+    def journal_label(self) -> str:
+        """How the journal names the person; it keeps the words even if they change later."""
+        return f"{self.name}（{self.username}）"
+
+    def journal_roles(self) -> str:
+        return "、".join(sorted({grant.role_name for grant in self.access.grants}))
 
     def get_full_name(self) -> str:
         return self.name

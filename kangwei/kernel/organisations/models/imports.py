@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from django.db import models
 
+from kangwei.kernel.crypto.fields import EncryptedTextField
 from kangwei.kernel.organisations.models.accounts import Account
-from kangwei.kernel.organisations.pending import EncryptedTextField
 
 
 class ImportKind(models.TextChoices):

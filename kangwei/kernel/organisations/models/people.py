@@ -10,9 +10,9 @@ from django.contrib.postgres.fields import RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import F, Q
 
+from kangwei.kernel.crypto.fields import DigestField, EncryptedTextField
 from kangwei.kernel.organisations.models.institutions import DateRange, Department, Institution
 from kangwei.kernel.organisations.models.scope import ScopedQuerySet
-from kangwei.kernel.organisations.pending import EncryptedTextField
 
 
 class Sex(models.TextChoices):
@@ -43,10 +43,12 @@ class Staff(models.Model):
     name = models.CharField("姓名", max_length=40)
     pinyin = models.CharField("拼音码", max_length=40, blank=True, db_index=True)
     sex = models.CharField("性别", max_length=1, choices=Sex.choices, default=Sex.UNKNOWN)
-    id_number = EncryptedTextField("身份证号", blank=True, digest_column="id_number_digest")
-    id_number_digest = models.CharField(max_length=64, blank=True, db_index=True, editable=False)
-    phone = EncryptedTextField("手机号", blank=True, digest_column="phone_digest")
-    phone_digest = models.CharField(max_length=64, blank=True, db_index=True, editable=False)
+    id_number = EncryptedTextField(
+        "身份证号", blank=True, digest_column="id_number_digest", purpose="id_number"
+    )
+    id_number_digest = DigestField("id_number")
+    phone = EncryptedTextField("手机号", blank=True, digest_column="phone_digest", purpose="phone")
+    phone_digest = DigestField("phone")
     email = models.EmailField("电子邮箱", blank=True)
     title = models.CharField("职称", max_length=40, blank=True)
     position = models.CharField("职务", max_length=40, blank=True)

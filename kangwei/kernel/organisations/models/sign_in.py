@@ -7,6 +7,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from kangwei.kernel.organisations.models.accounts import Account
 from kangwei.kernel.organisations.models.scope import ScopedQuerySet
@@ -163,6 +164,7 @@ class SignInEvent(models.Model):
     """The sign-in journal (登录日志): append-only, also for names that do not exist."""
 
     at = models.DateTimeField("时间")
+    recorded_at = models.DateTimeField("登记时间", db_default=Now())
     kind = models.CharField("事件", max_length=16, choices=SignInKind.choices)
     username = models.CharField("用户名", max_length=40)
     account = models.ForeignKey(

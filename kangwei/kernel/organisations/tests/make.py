@@ -17,6 +17,7 @@ from django.test import Client
 from kangwei.kernel.organisations import tree
 from kangwei.kernel.organisations.models import (
     Account,
+    AccountSession,
     Department,
     Employment,
     Grant,
@@ -184,8 +185,9 @@ def account(
     return made
 
 
-def client(account: Account) -> Client:
-    """A browser in which this account is signed in."""
+def client(account: Account, *, second_factor: bool = True) -> Client:
+    """A browser in which this account is signed in, with its second factor proven."""
     browser = Client()
     browser.force_login(account)
+    AccountSession.objects.open().filter(account=account).update(second_factor=second_factor)
     return browser
