@@ -63,7 +63,12 @@ def error_page(
     """The page of this status: in the shell for the signed-in, bare for strangers."""
     title, text, advice = texts or TEXTS[status]
     if wants_json(request):
-        body = {"code": f"http.{status}", "message": text, "field": None, "trace_id": trace(request)}
+        body = {
+            "code": f"http.{status}",
+            "message": text,
+            "field": None,
+            "trace_id": trace(request),
+        }
         return JsonResponse(body, status=status, json_dumps_params={"ensure_ascii": False})
     context: dict[str, Any] = {
         "title": title,

@@ -49,7 +49,11 @@ def hide_in(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: HIDDEN if _is_secret(key) else hide_in(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)([hide_in(item) for item in value]) if not hasattr(value, "_fields") else value
+        return (
+            type(value)([hide_in(item) for item in value])
+            if not hasattr(value, "_fields")
+            else value
+        )
     return hide_secrets(value) if isinstance(value, str) else value
 
 
@@ -61,7 +65,11 @@ class SecretFilter(logging.Filter):
 
         if isinstance(record.msg, str):
             try:
-                message = record.getMessage() if not isinstance(record.args, Mapping) else record.msg % hide_in(record.args)
+                message = (
+                    record.getMessage()
+                    if not isinstance(record.args, Mapping)
+                    else record.msg % hide_in(record.args)
+                )
             except (TypeError, ValueError, KeyError):
                 message = record.msg
             record.msg, record.args = hide_secrets(message), None
@@ -73,7 +81,14 @@ class SecretFilter(logging.Filter):
         return True
 
 
-_PLAIN_FIELDS = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "trace_id", "taskName", "request", "server_time"}
+_PLAIN_FIELDS = set(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "trace_id",
+    "taskName",
+    "request",
+    "server_time",
+}
 
 
 class JsonFormatter(logging.Formatter):
@@ -81,7 +96,9 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, SHANGHAI).isoformat(timespec="milliseconds"),
+            "at": datetime.fromtimestamp(record.created, SHANGHAI).isoformat(
+                timespec="milliseconds"
+            ),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

@@ -57,7 +57,10 @@ def facts() -> list[Fact]:
     enforced = audit_queries.append_only_enforced()
     return [
         Fact("产品版本", f"{PRODUCT} {product_version()}"),
-        Fact("运行环境", f"Python {platform.python_version()}，{platform.system()} {platform.machine()}"),
+        Fact(
+            "运行环境",
+            f"Python {platform.python_version()}，{platform.system()} {platform.machine()}",
+        ),
         Fact("数据库", f"PostgreSQL {server}"),
         Fact(
             "审计日志只增不改",
@@ -67,7 +70,11 @@ def facts() -> list[Fact]:
             enforced,
         ),
         Fact("密码算法提供者", ring.provider.name),
-        Fact("加密传输", "已启用 HTTPS" if settings.HTTPS else "未启用 HTTPS（KW_HTTPS=1 启用）", settings.HTTPS),
+        Fact(
+            "加密传输",
+            "已启用 HTTPS" if settings.HTTPS else "未启用 HTTPS（KW_HTTPS=1 启用）",
+            settings.HTTPS,
+        ),
         Fact("运行方式", "演示" if settings.DEMO else "正式"),
     ]
 
@@ -87,7 +94,9 @@ def packages() -> list[Part]:
 
 def locked_names() -> list[str]:
     lines = (settings.BASE_DIR / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return [line.split("==")[0].split("[")[0] for line in lines if "==" in line and line[0] not in "# "]
+    return [
+        line.split("==")[0].split("[")[0] for line in lines if "==" in line and line[0] not in "# "
+    ]
 
 
 def licence_of(found: Any) -> str:
@@ -102,4 +111,8 @@ def licence_of(found: Any) -> str:
     named = [text for text in classifiers if text != "OSI Approved"]
     if named:
         return "、".join(named)
-    return str(found.get("License") or "").strip().splitlines()[0][:60] if found.get("License") else "见软件包内许可文件"
+    return (
+        str(found.get("License") or "").strip().splitlines()[0][:60]
+        if found.get("License")
+        else "见软件包内许可文件"
+    )

@@ -145,7 +145,11 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
         super().__init__(model, site)
         name, title = f"{self.opts.app_label}.{self.opts.model_name}", self.opts.verbose_name
         audit.register_acts(
-            {f"{name}.added": f"新增{title}", f"{name}.changed": f"修改{title}", f"{name}.deleted": f"删除{title}"}
+            {
+                f"{name}.added": f"新增{title}",
+                f"{name}.changed": f"修改{title}",
+                f"{name}.deleted": f"删除{title}",
+            }
         )
 
     # -- rows ---------------------------------------------------------------------------------
@@ -440,5 +444,3 @@ def _field_at(model: type[models.Model], lookup: str) -> models.Field[Any, Any] 
         if field.is_relation and field.related_model is not None:
             model = field.related_model
     return field if isinstance(field, models.Field) else None
-
-

@@ -64,7 +64,9 @@ class Shell:
             if registry.may_see(self._user, item.right) and (path := _path(item.path))
         ]
         here = self.request.path
-        fitting = [path for _, path in seen if here == path or here.startswith(path.rstrip("/") + "/")]
+        fitting = [
+            path for _, path in seen if here == path or here.startswith(path.rstrip("/") + "/")
+        ]
         if here != "/":
             fitting = [path for path in fitting if path != "/"]
         lit = max(fitting, key=len, default=None)
@@ -108,7 +110,9 @@ class Shell:
 
     @property
     def sign_out_url(self) -> str:
-        return _path(lambda: reverse("sign-out")) or _path(lambda: reverse("organisations:sign_out"))
+        return _path(lambda: reverse("sign-out")) or _path(
+            lambda: reverse("organisations:sign_out")
+        )
 
 
 def _path(read: Callable[[], str]) -> str:

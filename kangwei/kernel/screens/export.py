@@ -50,7 +50,9 @@ def answer(
         raise Invalid(f"不支持导出格式“{kind}”，请选择 CSV 或 XLSX。", field="format")
     count = rows.count()
     if count > LIMIT:
-        raise TooManyRows(f"当前条件下有 {count} 行，超过单次导出上限 {LIMIT} 行；请缩小查询条件后再导出。")
+        raise TooManyRows(
+            f"当前条件下有 {count} 行，超过单次导出上限 {LIMIT} 行；请缩小查询条件后再导出。"
+        )
     at = clock.now()
     title = str(admin.opts.verbose_name_plural)
     with transaction.atomic():
@@ -70,13 +72,20 @@ def answer(
 
 
 def file_answer(
-    *, title: str, at: datetime, headings: Sequence[str], lines: Iterator[list[tables.Plain]], kind: str
+    *,
+    title: str,
+    at: datetime,
+    headings: Sequence[str],
+    lines: Iterator[list[tables.Plain]],
+    kind: str,
 ) -> StreamingHttpResponse | FileResponse:
     """A download of these lines; used by lists, and by work pages that offer a table as a file."""
     name = f"{title}-{clock.SHANGHAI.fromutc(at.replace(tzinfo=clock.SHANGHAI)):%Y%m%d-%H%M}.{kind}"
     disposition = f"attachment; filename*=UTF-8''{quote(name)}"
     if kind == "csv":
-        streamed = StreamingHttpResponse(_csv(headings, lines), content_type="text/csv; charset=utf-8")
+        streamed = StreamingHttpResponse(
+            _csv(headings, lines), content_type="text/csv; charset=utf-8"
+        )
         streamed["Content-Disposition"] = disposition
         return streamed
     return FileResponse(
@@ -129,7 +138,9 @@ def _xlsx(title: str, headings: Sequence[str], lines: Iterator[list[tables.Plain
             if isinstance(value, datetime):
                 sheet.write_datetime(number, column, value, moment)
             elif isinstance(value, date):
-                sheet.write_datetime(number, column, datetime(value.year, value.month, value.day), day)
+                sheet.write_datetime(
+                    number, column, datetime(value.year, value.month, value.day), day
+                )
             elif isinstance(value, str):
                 sheet.write_string(number, column, value)
             else:

@@ -73,7 +73,9 @@ def _reading_order() -> list[str]:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int) -> Chapter:
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(
+        ["table", "strikethrough"]
+    )
     tokens = parser.parse(path.read_text(encoding="utf-8"))
     title, sections, anchors = path.stem, [], set()
     for position, token in enumerate(tokens):
@@ -117,7 +119,11 @@ def _link(href: str) -> str:
 def _text_after(tokens: list[object], position: int) -> str:
     texts: list[str] = []
     for token in tokens[position + 1 :]:
-        if texts and getattr(token, "type", "") == "heading_open" and getattr(token, "tag", "") in {"h1", "h2"}:
+        if (
+            texts
+            and getattr(token, "type", "") == "heading_open"
+            and getattr(token, "tag", "") in {"h1", "h2"}
+        ):
             break
         if getattr(token, "type", "") in {"inline", "fence", "code_block"}:
             texts.append(str(getattr(token, "content", "")))
@@ -138,7 +144,9 @@ def search(term: str) -> list[Found]:
             in_title = any(word in f"{chapter.title} {section.title}".lower() for word in words)
             url = chapter.url + (f"#{section.anchor}" if section.anchor else "")
             title = f"{chapter.title} · {section.title}"
-            ranked.append((0 if in_title else 1, Found(title, url, _excerpt(section.text, words[0]))))
+            ranked.append(
+                (0 if in_title else 1, Found(title, url, _excerpt(section.text, words[0])))
+            )
     ranked.sort(key=lambda pair: pair[0])
     return [found for _, found in ranked]
 

@@ -24,7 +24,9 @@ def read(stored: Any) -> Arrangement:
     if not isinstance(stored, dict):
         return Arrangement()
     order = [key for key in stored.get("order", []) if isinstance(key, str)]
-    return Arrangement(order, frozenset(key for key in stored.get("hidden", []) if isinstance(key, str)))
+    return Arrangement(
+        order, frozenset(key for key in stored.get("hidden", []) if isinstance(key, str))
+    )
 
 
 def arrange(allowed: Sequence[str], setting: Arrangement) -> list[Place]:

@@ -39,7 +39,9 @@ def column_label(name: str, model: type[models.Model], admin: Any) -> str:
     return strip_tags(str(label))
 
 
-def read(name: str, row: models.Model, admin: Any) -> tuple[models.Field[Any, Any] | None, Any, Any]:
+def read(
+    name: str, row: models.Model, admin: Any
+) -> tuple[models.Field[Any, Any] | None, Any, Any]:
     """The column's field (None for a computed one), its function, and the row's value."""
     try:
         field, attribute, value = lookup_field(name, row, admin)
@@ -62,7 +64,11 @@ def html_of(name: str, row: models.Model, admin: Any) -> tuple[SafeString | str,
     if tones is not None:
         text = _choice(field, value)
         return badge(text, tones.get(value, "neutral")), False
-    if field is None and isinstance(label := getattr(attribute, "label", None), dict | bool) and label:
+    if (
+        field is None
+        and isinstance(label := getattr(attribute, "label", None), dict | bool)
+        and label
+    ):
         tone = label.get(value, "neutral") if isinstance(label, dict) else "neutral"
         return badge(str(value), TONES.get(tone, tone)), False
     if getattr(attribute, "boolean", False) or isinstance(value, bool):
@@ -74,7 +80,13 @@ def html_of(name: str, row: models.Model, admin: Any) -> tuple[SafeString | str,
 
 
 #: unfold's words for label colours, so that its `@display(label=…)` looks like ours.
-TONES = {"success": "good", "danger": "bad", "warning": "warn", "primary": "info", "default": "neutral"}
+TONES = {
+    "success": "good",
+    "danger": "bad",
+    "warning": "warn",
+    "primary": "info",
+    "default": "neutral",
+}
 
 
 def plain_of(name: str, row: models.Model, admin: Any) -> Plain:
@@ -100,7 +112,9 @@ def _choice(field: models.Field[Any, Any] | None, value: Any) -> Any:
     if choices:
         return str(dict(choices).get(value, value))
     if isinstance(value, datetime):
-        return date_format(timezone.localtime(value) if timezone.is_aware(value) else value, "DATETIME_FORMAT")
+        return date_format(
+            timezone.localtime(value) if timezone.is_aware(value) else value, "DATETIME_FORMAT"
+        )
     if isinstance(value, date):
         return date_format(value, "DATE_FORMAT")
     if isinstance(value, list | tuple):
@@ -108,7 +122,9 @@ def _choice(field: models.Field[Any, Any] | None, value: Any) -> Any:
     return value if isinstance(value, SafeString) else str(value)
 
 
-def cells(names: Sequence[str], row: models.Model, admin: Any, labels: dict[str, str]) -> Iterable[Cell]:
+def cells(
+    names: Sequence[str], row: models.Model, admin: Any, labels: dict[str, str]
+) -> Iterable[Cell]:
     for name in names:
         html, numeric = html_of(name, row, admin)
         yield Cell(name, labels[name], html, numeric)

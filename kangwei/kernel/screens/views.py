@@ -60,12 +60,20 @@ def draw(card: registry.Card, request: HttpRequest) -> Shown:
         return Shown(card, refusal.message, broken=True)
     except Exception:
         logger.exception("screens.card.failed %s", card.key)
-        sentence = f"“{card.title}”暂时无法显示，其他内容不受影响；请稍后刷新，仍不显示请联系管理员。"
+        sentence = (
+            f"“{card.title}”暂时无法显示，其他内容不受影响；请稍后刷新，仍不显示请联系管理员。"
+        )
         return Shown(card, sentence, broken=True)
 
 
 def greeting(hour: int) -> str:
-    for until, words in ((5, "夜深了"), (9, "早上好"), (12, "上午好"), (14, "中午好"), (18, "下午好")):
+    for until, words in (
+        (5, "夜深了"),
+        (9, "早上好"),
+        (12, "上午好"),
+        (14, "中午好"),
+        (18, "下午好"),
+    ):
         if hour < until:
             return words
     return "晚上好"

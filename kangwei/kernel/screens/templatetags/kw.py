@@ -21,7 +21,8 @@ register = template.Library()
 def icon(name: str) -> SafeString:
     """A picture beside words; the words say it, so screen readers pass it by."""
     return format_html(
-        '<span class="material-symbols-outlined kw-icon" aria-hidden="true" translate="no">{}</span>', name
+        '<span class="material-symbols-outlined kw-icon" aria-hidden="true" translate="no">{}</span>',
+        name,
     )
 
 
@@ -57,7 +58,9 @@ def empty_state(
 
 
 @register.inclusion_tag("kw/parts/figure.html")
-def figure(label: str, value: Any, note: str = "", tone: str = "", url: str = "", unit: str = "") -> dict[str, Any]:
+def figure(
+    label: str, value: Any, note: str = "", tone: str = "", url: str = "", unit: str = ""
+) -> dict[str, Any]:
     """A figure tile (数字卡): one number, what it counts, and where it leads."""
     return {"label": label, "value": value, "note": note, "tone": tone, "url": url, "unit": unit}
 
@@ -73,7 +76,12 @@ def progress(done: float, total: float, label: str = "进度", note: str = "") -
 def tabs(context: Context, entries: Sequence[Any], label: str = "分页") -> dict[str, Any]:
     """Tabs (页签) of addresses: [(title, url, lit)] or [(title, url, lit, count)]."""
     shown = [
-        {"title": entry[0], "url": entry[1], "lit": entry[2], "count": entry[3] if len(entry) > 3 else None}
+        {
+            "title": entry[0],
+            "url": entry[1],
+            "lit": entry[2],
+            "count": entry[3] if len(entry) > 3 else None,
+        }
         for entry in entries
     ]
     return {"entries": shown, "label": label}
@@ -112,7 +120,9 @@ def form_fields(form: Any, columns: int = 2) -> dict[str, Any]:
 
 
 @register.inclusion_tag("kw/parts/pager.html", takes_context=True)
-def pager(context: Context, shown: Page[Any], parameter: str = "page", target: str = "") -> dict[str, Any]:
+def pager(
+    context: Context, shown: Page[Any], parameter: str = "page", target: str = ""
+) -> dict[str, Any]:
     """Pages of a list (分页); keeps the other parameters of the address."""
     request = context.get("request")
     kept: QueryDict = request.GET.copy() if request else QueryDict(mutable=True)
@@ -166,7 +176,9 @@ def card_close() -> SafeString:
 def dialog_open(key: str, title: str) -> SafeString:
     """Opens a dialog (对话框); a button with `data-dialog="key"` shows it."""
     return format_html(
-        '<dialog id="{0}" class="kw-dialog" aria-labelledby="{0}-title"><h2 id="{0}-title">{1}</h2>', key, title
+        '<dialog id="{0}" class="kw-dialog" aria-labelledby="{0}-title"><h2 id="{0}-title">{1}</h2>',
+        key,
+        title,
     )
 
 

@@ -30,7 +30,9 @@ class Row:
 @register.inclusion_tag("kw/parts/list_table.html", takes_context=True)
 def list_table(context: dict[str, Any], cl: Any) -> dict[str, Any]:
     """The whole table: headings that sort, rows that lead to their form."""
-    headers = [header for header in result_headers(cl) if "action-toggle" not in str(header["text"])]
+    headers = [
+        header for header in result_headers(cl) if "action-toggle" not in str(header["text"])
+    ]
     selectable = CHECKBOX in cl.list_display
     return {
         "headers": headers,
