@@ -2,6 +2,7 @@
 """Kangwei's two commands, and a few more: makes the environment, then starts, tests, proves.
 
     python3 run.py                      start (demonstration mode unless KW_DEMO=0)
+    python3 run.py install              only make the environment
     python3 run.py test                 every check and test
     python3 run.py check                the quick ones
     python3 run.py journey              the browser journeys
@@ -182,6 +183,11 @@ def run() -> None:
     become("-m", "kangwei.supervisor")
 
 
+def install() -> None:
+    prepare(development=False)
+    print("所需软件包已安装。")
+
+
 def stage(kind: str) -> None:
     require_git()
     prepare(development=True)
@@ -242,6 +248,7 @@ def main() -> None:
     require_python()
     commands = {
         "run": run,
+        "install": install,
         "demo-reset": demo_reset,
         "backup": backup,
         "restore": restore,
