@@ -48,7 +48,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes now (each group is one call), what must take another way, and when to look again."""
+    """What goes now (a group is one call), what takes another way, and when to look again."""
 
     groups: tuple[tuple[Waiting, ...], ...]
     diverted: tuple[Waiting, ...]

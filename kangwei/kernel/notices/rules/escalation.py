@@ -1,11 +1,11 @@
 """Who must be told next, and when? (升级)
 
 A policy is a ladder of levels, each due some minutes after the start. The clock of an escalation
-(升级计时) runs while nobody has taken the matter. Whoever acknowledges (认领) stops it for a limited
-time; when that has passed without an end, the matter counts as unacknowledged again: the last
-level is told once more and the clock runs on from where it stood. The last level told is repeated
-every so many minutes while the clock runs. If a level's people could not be reached at all, the
-next level is told at once.
+(升级计时) runs while nobody has taken the matter. Whoever acknowledges it (认领) stops the clock
+for a limited time; when that has passed without an end, the matter counts as unacknowledged again:
+the last level is told once more and the clock runs on from where it stood. The last level told is
+repeated every so many minutes while the clock runs. If a level's people could not be reached at
+all, the next level is told at once.
 
 State is a list of events; everything else is worked out from it.
 """
