@@ -12,14 +12,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.transaction import TransactionManagementError
 
-from kangwei.kernel.audit import registry
+from kangwei.kernel import clock
+from kangwei.kernel.audit import registry, sealing
+from kangwei.kernel.audit import verify as verification
+from kangwei.kernel.audit.models import Anchor, Seal, Verification
 from kangwei.kernel.audit.registry import (
     act_title,
     exempt,
@@ -28,7 +32,9 @@ from kangwei.kernel.audit.registry import (
     segment,
 )
 from kangwei.kernel.audit.rules.chain import sm3_hex
+from kangwei.kernel.audit.segments import seal_segments
 from kangwei.kernel.crypto.rules import masking
+from kangwei.kernel.refusals import Invalid
 
 __all__ = [
     "Origin",
@@ -39,13 +45,20 @@ __all__ = [
     "exempt",
     "journal",
     "origin",
+    "purge_month",
     "record",
     "record_export",
     "record_unmask",
     "register_acts",
+    "restart_anchor_file",
+    "seal_month",
+    "seal_segments",
     "segment",
+    "verify_journal",
 ]
 
+VERIFIED, MONTH_SEALED = "audit.journal.verified", "audit.month.sealed"
+MONTH_PURGED = "audit.month.purged"
 EXPORTED, UNMASKED = "audit.data.exported", "audit.data.unmasked"
 
 
@@ -191,6 +204,66 @@ def ensure_partitions(*, ahead: int = 3) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_ensure_partitions(%s)", [ahead])
         return int(cursor.fetchone()[0])
+
+
+def verify_journal(
+    *, at: datetime, by: Any = None, first: int | None = None, last: int | None = None
+) -> Verification:
+    """Check the whole journal, keep the result, and journal that it was checked."""
+    report = verification.verify(at=at, first=first, last=last)
+    with transaction.atomic():
+        row = Verification.objects.create(
+            started_at=at,
+            finished_at=max(at, clock.now()),
+            first_seq=report.first_seq,
+            last_seq=report.last_seq,
+            links=report.links,
+            sound=report.sound,
+            unchained=report.unchained,
+            findings=[finding.as_json() for finding in report.findings[:1000]],
+            remarks=report.remarks[:200],
+        )
+        facts = {"links": report.links, "sound": report.sound, "faults": len(report.findings)}
+        record(act=VERIFIED, subject=row, by=by, at=at, detail=facts)
+    return row
+
+
+@transaction.atomic
+def restart_anchor_file(*, by: Any = None, at: datetime, reason: str) -> int:
+    """Begin a lost anchor file anew, from the next anchor on; answers that anchor's number.
+
+    Until this is said with a reason, every verification names the missing anchors.
+    """
+    if not reason.strip():
+        raise Invalid("请说明锚点文件为何重新开始。", field="reason")
+    last = Anchor.objects.order_by("-number").values_list("number", flat=True).first() or 0
+    record(
+        act=verification.ANCHOR_FILE_RESTARTED,
+        by=by,
+        at=at,
+        reason=reason,
+        detail={"number": last + 1},
+    )
+    return last + 1
+
+
+@transaction.atomic
+def seal_month(*, month: str, by: Any = None, at: datetime) -> Seal:
+    """Close a past month with a final anchor (封存)."""
+    seal = sealing.seal_month(month=sealing.Month.read(month), at=at)
+    record(act=MONTH_SEALED, by=by, at=at, detail={"month": month, "last_seq": seal.last_seq})
+    return seal
+
+
+def purge_month(
+    *, month: sealing.Month, by: Any = None, at: datetime, archive: Path | None = None
+) -> Seal:
+    """Put a sealed month away whose retention is over (清理); the sealed anchor stays."""
+    with transaction.atomic():
+        seal = sealing.purge_month(month=month, at=at, archive=archive)
+        facts = {"month": str(month), "entries": seal.entries, "archive": str(archive or "")}
+        record(act=MONTH_PURGED, by=by, at=at, detail=facts)
+    return seal
 
 
 def _snapshot(by: Any) -> tuple[int | None, str, str]:
