@@ -238,8 +238,8 @@ class Context:
     by: Any
     scope: ScopeLike
     scope_path: str | None = None
-    #: Institutions the reader narrowed the report to; None when he did not.
-    institutions: frozenset[int] | None = None
+    #: What the reader narrowed it to: the institution or region chosen.
+    narrowed: tuple[ScopeLike, ...] = ()
 
     def __getitem__(self, key: str) -> Any:
         return self.parameters[key]
@@ -258,8 +258,8 @@ class Context:
         if through is None:
             return queryset
         limited: Any = self.scope.limit(queryset, through)
-        if self.institutions is not None:
-            limited = limited.filter(**{f"{through}__in": self.institutions})
+        for narrower in self.narrowed:
+            limited = narrower.limit(limited, through)
         return limited  # type: ignore[no-any-return]  # a query set of the same model
 
 

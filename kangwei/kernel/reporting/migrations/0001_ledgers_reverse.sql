@@ -1,0 +1,2 @@
+DROP FUNCTION IF EXISTS reporting_refuse_closed() CASCADE;
+DROP FUNCTION IF EXISTS reporting_refuse() CASCADE;
