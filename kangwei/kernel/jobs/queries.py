@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 #: A due moment younger than this is not missed yet: its worker may be starting.
 GRACE = timedelta(minutes=5)
-#: How far back missed moments are searched.
-MISSED_WITHIN = timedelta(days=7)
+#: How far back missed moments are searched: a month and a bit, so that a monthly schedule is seen;
+#: for what runs every few minutes a day, since its older gaps help nobody.
+MISSED_WITHIN = timedelta(days=35)
+MISSED_WITHIN_IF_FREQUENT = timedelta(days=1)
 
 
 def runs_visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Run]:
@@ -83,28 +85,29 @@ class MissedSchedule:
     span: due.Missed
 
 
-def missed(at: datetime, within: timedelta = MISSED_WITHIN) -> list[MissedSchedule]:
+def missed(at: datetime) -> list[MissedSchedule]:
     """Due moments of the last days without a row in the ledger, newest first.
 
     The ledger alone decides: whether the worker was down, stuck or never installed does not
     matter to the one who waited for the work.
     """
-    since, until = at - within, at - GRACE
     ledger: dict[str, list[datetime]] = defaultdict(list)
-    for name, moment in ScheduleRun.objects.filter(due_at__gte=since).values_list(
-        "schedule_id", "due_at"
-    ):
+    for name, moment in ScheduleRun.objects.filter(
+        due_at__gte=at - MISSED_WITHIN, how__in=[ScheduleRun.How.TIMED, ScheduleRun.How.MADE_UP]
+    ).values_list("schedule_id", "due_at"):
         ledger[name].append(moment)
     pauses: dict[str, list[tuple[datetime, datetime | None]]] = defaultdict(list)
     for pause in SchedulePause.objects.all():
         pauses[pause.schedule_id].append((pause.from_at, pause.until_at))
-    found = [
-        MissedSchedule(row.name, row.title, span)
-        for row in KnownSchedule.objects.filter(retired_at=None)
+    found = []
+    for row in KnownSchedule.objects.filter(retired_at=None):
+        frequent = due.interval(row.cron, at) < timedelta(hours=1)
+        within = MISSED_WITHIN_IF_FREQUENT if frequent else MISSED_WITHIN
+        since = max(at - within, row.in_force_since)
         for span in due.missed(
-            row.cron, max(since, row.in_force_since), until, ledger[row.name], pauses[row.name]
-        )
-    ]
+            row.cron, since, at - GRACE, ledger[row.name], pauses[row.name]
+        ):
+            found.append(MissedSchedule(row.name, row.title, span))
     return sorted(found, key=lambda one: one.span.last, reverse=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -274,7 +275,8 @@ def rescue_stalled(*, at: datetime) -> int:
             _, name, arguments, attempts = found
             if attempts >= MOST_RESCUES or not _retried(job_id):
                 cursor.execute("SELECT procrastinate_finish_job_v1(%s, 'failed', false)", [job_id])
-                _give_up(name, arguments, at=at)
+                # Django hands jsonb over as text on a plain cursor.
+                _give_up(name, json.loads(arguments), at=at)
             rescued += 1
     return rescued
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import threading
 
-_stop = threading.Event()
+#: Also handed to threads that wait for it on their own.
+event = threading.Event()
 
 
 def request() -> None:
-    _stop.set()
+    event.set()
 
 
 def requested() -> bool:
-    return _stop.is_set()
+    return event.is_set()
 
 
 def wait(seconds: float) -> bool:
     """Sleep, but wake up when the worker is to stop; answers whether it is."""
-    return _stop.wait(seconds)
+    return event.wait(seconds)
 
 
 def clear() -> None:
     """For tests, which run several workers in one process."""
-    _stop.clear()
+    event.clear()

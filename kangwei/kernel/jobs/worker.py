@@ -1,7 +1,8 @@
 """The worker process (工作进程): takes jobs from the queue, watches the clock, rescues the stalled.
 
 One event loop fetches jobs and hands them to a few threads. A housekeeping thread queues the
-schedules that fall due and gives the jobs of dead workers back. Any number of workers may run;
+schedules that fall due and gives the jobs of dead workers back; another offers the journal's clerk
+(记账员), who chains what was done. Any number of workers may run;
 the database decides who is first.
 """
 
@@ -22,6 +23,7 @@ from procrastinate.contrib.django import DjangoApp, app, connector_params
 from procrastinate.psycopg_connector import PsycopgConnector
 
 from kangwei.kernel import clock
+from kangwei.kernel.audit import clerk
 
 from . import registry, services, stopping
 from .rules import due
@@ -41,17 +43,20 @@ def run(*, threads: int, one_shot: bool = False) -> None:
     """Work until told to stop, or until the queue is empty."""
     stopping.clear()
     services.note_schedules(at=clock.now())
-    keeper = None
+    beside: list[threading.Thread] = []
     if not one_shot:
-        keeper = threading.Thread(target=_keep_house, name="housekeeping", daemon=True)
-        keeper.start()
+        beside = [
+            threading.Thread(target=_keep_house, name="housekeeping", daemon=True),
+            clerk.start_in_thread(stopping.event),
+        ]
+        beside[0].start()
     try:
         asyncio.run(_work(threads, one_shot))
     finally:
         stopped_on_request = stopping.requested() or one_shot
         stopping.request()
-        if keeper is not None:
-            keeper.join(timeout=5)
+        for thread in beside:
+            thread.join(timeout=5)
         connection.close()
     if not stopped_on_request:
         raise LostDatabase

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
@@ -36,14 +36,19 @@ def next_due(cron: str, at: datetime) -> datetime:
     return _moment(croniter(cron, at.astimezone(SHANGHAI)).get_next(datetime))
 
 
+def interval(cron: str, at: datetime) -> timedelta:
+    """The time between the next two due moments."""
+    first = next_due(cron, at)
+    return next_due(cron, first) - first
+
+
 def due_moments(cron: str, since: datetime, until: datetime) -> Iterator[datetime]:
     """Every due moment of a period, which includes its start and excludes its end."""
-    moment = latest_due(cron, since)
-    if moment < since:
-        moment = next_due(cron, since)
-    while moment < until:
+    if latest_due(cron, since) == since and since < until:
+        yield _moment(since)
+    moments = croniter(cron, since.astimezone(SHANGHAI))
+    while (moment := _moment(moments.get_next(datetime))) < until:
         yield moment
-        moment = next_due(cron, moment)
 
 
 @dataclass(frozen=True)
