@@ -153,9 +153,10 @@ class Supervisor:
 
     async def _collect_static(self) -> None:
         """Hash and compress what browsers load; nine seconds of work, so only when it changed."""
-        note = self.wishes.data / "static" / "collected-from"
+        note = self.wishes.data / "static-collected-from"
         current = static_fingerprint(self.wishes.root)
-        if note.exists() and note.read_text(encoding="ascii") == current:
+        kept = note.exists() and (self.wishes.data / "static").is_dir()
+        if kept and note.read_text(encoding="ascii") == current:
             return
         await self._manage("准备页面文件", "collectstatic", "--noinput", "--clear")
         note.write_text(current, encoding="ascii")
