@@ -91,7 +91,6 @@ class Child:
                 os.killpg(process.pid, signal.SIGKILL)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(reader, 2)
-                return
             self.falls += 1
             wait = next_wait(wait, time.monotonic() - started)
             self._say(f"{self.title}意外结束（{_manner(code)}），{wait:g} 秒后重新启动。")
