@@ -222,6 +222,8 @@ $$;
 -- alike, at a quarter less than row triggers cost.
 CREATE FUNCTION audit_note_changes() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
+-- OLD and NEW are variables of every trigger; below they are columns.
+#variable_conflict use_column
 DECLARE
     -- `(SELECT audit_current_act())` below runs once, and only when there is a row to note.
     kind_of  text := TG_ARGV[0];
