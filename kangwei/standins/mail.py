@@ -80,6 +80,12 @@ class _Session(socketserver.StreamRequestHandler):
         except (ConnectionError, ssl.SSLError, ValueError):
             return  # the client left; nothing was promised to it
 
+    def finish(self) -> None:
+        super().finish()
+        if self.encrypted:
+            self.rfile.close()
+            self.connection.close()
+
     def _say(self, text: str) -> None:
         self.wfile.write(text.encode() + b"\r\n")
 

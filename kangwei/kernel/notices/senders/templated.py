@@ -33,6 +33,19 @@ WORDS = {
     "phone", "text", "title", "code", "delivery_id", "nonce", "timestamp", "timestamp_ms",
     "date", "iso", "host", "path", "body",
 }  # fmt: skip
+#: Options that describe the call; the others are values of the site (sign name, account …).
+DESCRIPTION = {
+    "method", "path", "headers", "body", "body_kind", "base64_body", "steps", "success",
+    "throttled", "probe_url", "ca_pem", "preset",
+}  # fmt: skip
+
+
+def own_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in DESCRIPTION and isinstance(value, str | int)
+    }
 
 
 class BadRecipe(ValueError):
@@ -64,7 +77,7 @@ class Recipe:
         if kind not in BODY_KINDS:
             raise BadRecipe(f"请求体类型只能是 {'、'.join(BODY_KINDS)}，现在是“{kind}”。")
         steps: list[Step] = []
-        known = WORDS | set(secrets) | {k for k, v in options.items() if isinstance(v, str | int)}
+        known = WORDS | set(secrets) | set(own_values(options))
         for raw in options.get("steps", []):
             try:
                 step = Step(**raw)
@@ -142,9 +155,8 @@ def _fill(
 ) -> tuple[str, dict[str, str], bytes]:
     where = urlsplit(line.address)
     moment = at.astimezone(UTC)
-    plain_options = {k: v for k, v in line.options.items() if isinstance(v, str | int)}
     values: dict[str, Any] = {
-        **plain_options,
+        **own_values(line.options),
         **line.secrets,
         "phone": recipient,
         "text": message.short[:LONGEST_SMS],
