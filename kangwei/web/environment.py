@@ -67,14 +67,6 @@ class Environment:
     def words(self, name: str) -> list[str]:
         return [word for word in self.text(name).replace(",", " ").split() if word]
 
-    def choice(self, name: str, default: str, allowed: set[str]) -> str:
-        raw = self.text(name).lower()
-        if raw and raw not in allowed:
-            raise ImproperlyConfigured(
-                f"{name} 只能是 {'、'.join(sorted(allowed))} 之一，现在是“{raw}”。"
-            )
-        return raw or default
-
     def hosts(self, name: str) -> list[str]:
         """Names or addresses without scheme and port; `*` would switch the host check off."""
         hosts = self.words(name)

@@ -14,12 +14,12 @@ class Part:
 
 
 FRONT_END = [
-    Part("htmx", "2", "0BSD", "页面局部刷新；随 django-unfold 提供"),
-    Part("Alpine.js", "3", "MIT", "表单交互；随 django-unfold 提供"),
-    Part("SimpleBar", "6", "MIT", "滚动条；随 django-unfold 提供"),
-    Part("Material Symbols", "", "Apache-2.0", "图标字体；随 django-unfold 提供"),
-    Part("Apache ECharts", "", "Apache-2.0", "统计图"),
-    Part("Noto Sans CJK", "", "OFL-1.1", "文档用中文字体；系统没有中文字体时使用"),
+    Part("htmx", "2.0.4", "0BSD", "页面局部刷新；随 django-unfold 提供"),
+    Part("Alpine.js", "3.14.9", "MIT", "表单交互；随 django-unfold 提供"),
+    Part("SimpleBar", "6.2.6", "MIT", "滚动条；随 django-unfold 提供"),
+    Part("Material Symbols", "随包", "Apache-2.0", "图标字体；随 django-unfold 提供"),
+    Part("Apache ECharts", "5.6.0", "Apache-2.0", "统计图"),
+    Part("Noto Sans CJK", "随包", "OFL-1.1", "文档用中文字体；系统没有中文字体时使用"),
 ]
 
 #: Drivers and outside systems that were only tried against stand-ins of ours.

@@ -117,17 +117,19 @@ STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        # Hashed names and compression; a test run has not collected files, so it serves plain names.
+        # Hashed names and compression; a test run has collected no files and uses plain names.
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if TESTING
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+#: Tests and journeys serve the files where they lie.
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = TESTING
 
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 
-# -- Who may call, and how (等保三级) -----------------------------------------------------------------
+# -- Who may call, and how (等保三级) ---------------------------------------------------------
 # tests/repository/test_safety_settings.py reads every line of this part back.
 
 #: KW_HTTPS=1 where browsers reach us by HTTPS, by our own certificate or through a proxy.
