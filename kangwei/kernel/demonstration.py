@@ -36,3 +36,36 @@ def register_chapter(chapter: Chapter) -> None:
 
 def chapters() -> list[Chapter]:
     return sorted(_chapters.values(), key=lambda chapter: (chapter.order, chapter.key))
+
+
+@dataclass(frozen=True)
+class ShownAccount:
+    """An account the sign-in page names while the site plays the demonstration."""
+
+    username: str
+    password: str
+    name: str
+    role: str
+    institution: str
+    #: Neither a second factor nor a new password is asked of it, so that a visitor gets in at once.
+    waived: bool = True
+    hint: str = ""
+
+
+_accounts: dict[str, ShownAccount] = {}
+
+
+def show_accounts(*accounts: ShownAccount) -> None:
+    """Called at start-up, in demonstration mode only; elsewhere the list stays empty."""
+    for account in accounts:
+        _accounts[account.username] = account
+
+
+def shown_accounts() -> list[ShownAccount]:
+    return list(_accounts.values())
+
+
+def is_waived(username: str) -> bool:
+    """May this account enter without second factor and change of password?"""
+    account = _accounts.get(username)
+    return account is not None and account.waived
