@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -149,8 +149,16 @@ class ReportTable(Block):
         most: int | None = None,
     ) -> ReportTable:
         """The shown (or named) columns of a result, the first `most` rows; totals always whole."""
-        shown = result.visible(columns)
-        places = [result.index[column.key] for column in shown]
+        shown = [replace(column, hidden=False) for column in result.visible(columns)]
+        named = {column.key for column in shown}
+        # Key columns that are not shown stay in the block: versions are compared row by row.
+        silent = [
+            replace(column, hidden=True)
+            for column in result.columns
+            if column.key in result.heading.key and column.key not in named
+        ]
+        kept = (*silent, *shown)
+        places = [result.index[column.key] for column in kept]
 
         def cut(line: Line) -> Line:
             return tuple(line[place] for place in places)
@@ -158,7 +166,7 @@ class ReportTable(Block):
         whole = most is None or most >= len(result.rows)
         return cls(
             title=title or result.heading.title,
-            columns=shown,
+            columns=kept,
             rows=tuple(cut(row) for row in result.rows[:most]),
             totals=None if result.totals is None else cut(result.totals),
             subtotals=tuple(
@@ -166,7 +174,7 @@ class ReportTable(Block):
             )
             if whole
             else (),
-            key=tuple(k for k in result.heading.key if k in {c.key for c in shown}),
+            key=result.heading.key,
             source=Source.of(result),
         )
 

@@ -74,7 +74,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodParameter(Parameter):
-    """The period the report speaks about; `default` is `current` or `previous`, of the first kind."""
+    """The period counted; `default` is `current` or `previous`, of the first kind."""
 
     key: str = "period"
     title: str = "统计期间"

@@ -127,17 +127,25 @@ def _tables(section: str, before: b.ReportTable, after: b.ReportTable) -> Iterat
                 )
 
     for row_key, row in new.items():
-        label = "、".join(str(part) for part in row_key)
+        label = _label(after, row)
         if row_key in old:
             yield from cells(f"行“{label}”", old[row_key], row)
         else:
             yield Difference("added", section, name, after=f"行“{label}”")
-    for row_key in old:
+    for row_key, row in old.items():
         if row_key not in new:
-            label = "、".join(str(part) for part in row_key)
+            label = _label(before, row)
             yield Difference("removed", section, name, before=f"行“{label}”")
     if before.totals is not None and after.totals is not None:
         yield from cells("合计", before.totals, after.totals)
+
+
+def _label(table: b.ReportTable, row: Line) -> str:
+    """A row as a reader finds it: by its first shown column, not by a number he cannot see."""
+    for column, value in zip(table.columns, row, strict=True):
+        if not column.hidden:
+            return shown(column, value)
+    return ""
 
 
 def _signature(block: b.Block) -> str:

@@ -194,20 +194,21 @@ class _Writer:
 
     def _table(self, table: b.ReportTable) -> dict[str, Any]:
         self.tables += 1
+        columns = tuple(column for column in table.columns if not column.hidden)
         lines = []
         after = {one.end: one for one in table.subtotals}
         for number, row in enumerate(table.rows, start=1):
-            lines.append({"kind": "row", "cells": self._cells(table.columns, row)})
+            lines.append({"kind": "row", "cells": self._cells(table, row)})
             if number in after:
                 one = after[number]
                 lines.append(
                     {
                         "kind": "subtotal",
-                        "cells": labelled(self._cells(table.columns, one.line), one.label),
+                        "cells": labelled(self._cells(table, one.line), one.label),
                     }
                 )
         if table.totals is not None:
-            cells = labelled(self._cells(table.columns, table.totals), "合计")
+            cells = labelled(self._cells(table, table.totals), "合计")
             lines.append({"kind": "total", "cells": cells})
         source = table.source
         caption = ""
@@ -235,17 +236,23 @@ class _Writer:
                     }
                     for cell in row
                 ]
-                for row in head_rows(table.columns)
+                for row in head_rows(columns)
             ],
-            "align": [column.alignment for column in table.columns],
-            "weights": [weight(column, table.rows, n) for n, column in enumerate(table.columns)],
+            "align": [column.alignment for column in columns],
+            "weights": [
+                weight(column, table.rows, place)
+                for place, column in enumerate(table.columns)
+                if not column.hidden
+            ],
             "lines": lines,
             "note": caption,
         }
 
-    def _cells(self, columns: tuple[Column, ...], line: Line) -> list[str]:
+    def _cells(self, table: b.ReportTable, line: Line) -> list[str]:
         return [
-            shown(column, value, self.mask) for column, value in zip(columns, line, strict=True)
+            shown(column, value, self.mask)
+            for column, value in zip(table.columns, line, strict=True)
+            if not column.hidden
         ]
 
 
