@@ -146,9 +146,9 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
         name, title = f"{self.opts.app_label}.{self.opts.model_name}", self.opts.verbose_name
         audit.register_acts(
             {
-                f"{name}.added": f"新增{title}",
-                f"{name}.changed": f"修改{title}",
-                f"{name}.deleted": f"删除{title}",
+                f"{name}.entered": f"新增{title}",
+                f"{name}.edited": f"修改{title}",
+                f"{name}.removed": f"删除{title}",
             }
         )
 
@@ -199,8 +199,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         declared = list(super().get_list_display(request))
         hidden = self.hidden_columns(request)
-        kept = [name for i, name in enumerate(declared) if i == 0 or name not in hidden]
-        return kept
+        return [name for i, name in enumerate(declared) if i == 0 or name not in hidden]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -351,7 +350,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
             "kw/error.html",
             {
                 "error_status": 404,
-                "error_text": f"没有找到这条{opts.verbose_name}：它可能已被删除，或不在您的数据范围内。",
+                "error_text": f"没有找到这条{opts.verbose_name}：可能已删除，或不在数据范围内。",
             },
             title="对象不存在",
             status=404,
@@ -360,14 +359,14 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
     # -- the journal --------------------------------------------------------------------------
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        self._journal(request, obj, "added")
+        self._journal(request, obj, "entered")
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        self._journal(request, obj, "changed")
+        self._journal(request, obj, "edited")
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> None:  # type: ignore[override]
         for row in queryset:
-            self._journal(request, row, "deleted")
+            self._journal(request, row, "removed")
 
     def _journal(self, request: HttpRequest, row: Any, what: str) -> None:
         audit.record(

@@ -23,7 +23,7 @@ class ScreensConfig(AppConfig):
         )
 
         audit.exempt(Preference, reason="个人界面习惯，不是业务数据")
-        register_menu(MenuItem("工作台", "工作台", "home", icon="home", order=0))
+        register_menu(MenuItem("工作台", "首页", "home", icon="home", order=0))
         register_search(
             SearchSource("功能菜单", views.find_menu, order=0, icon="menu"),
             SearchSource("使用手册", views.find_guides, order=900, icon="menu_book"),

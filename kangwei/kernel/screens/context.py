@@ -1,4 +1,4 @@
-"""What the shell around every page needs: menu, account, help chapter, nonce (template variable `kw`)."""
+"""What the shell around every page needs (template variable `kw`): menu, help chapter, nonce."""
 
 from __future__ import annotations
 

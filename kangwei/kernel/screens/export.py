@@ -138,9 +138,7 @@ def _xlsx(title: str, headings: Sequence[str], lines: Iterator[list[tables.Plain
             if isinstance(value, datetime):
                 sheet.write_datetime(number, column, value, moment)
             elif isinstance(value, date):
-                sheet.write_datetime(
-                    number, column, datetime(value.year, value.month, value.day), day
-                )
+                sheet.write_datetime(number, column, value, day)
             elif isinstance(value, str):
                 sheet.write_string(number, column, value)
             else:

@@ -1,7 +1,7 @@
 """Controls of the query bar (查询条件): a plain form above the list, one control per condition.
 
-An app writes Django's `list_filter = ("status", "institution", "created_at", "name")`; the kind of
-control follows from the field: text, choice, yes/no, date range, or a scoped choice of related rows.
+An app writes Django's `list_filter = ("status", "institution", "created_at", "name")`; the kind
+of control follows from the field: text, choice, yes/no, date range, or a scoped choice of rows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from kangwei.kernel.screens.scoping import scope_of
 
@@ -186,10 +187,6 @@ class RelatedCondition(ChoiceCondition):
         return self._related._default_manager.all() if rows is None else rows
 
     @property
-    def control_kind(self) -> str:
-        return self.control
-
-    @property
     def options(self) -> list[tuple[str, str, bool]]:
         rows = list(self._rows()[: MANY + 1])
         if len(rows) > MANY:
@@ -204,7 +201,12 @@ class RelatedCondition(ChoiceCondition):
     @property
     def search_of(self) -> str:
         model = self.field.model._meta
-        return f"app_label={model.app_label}&model_name={model.model_name}&field_name={self.field.name}"
+        names = {
+            "app_label": model.app_label,
+            "model_name": model.model_name,
+            "field_name": self.field.name,
+        }
+        return urlencode(names)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value:

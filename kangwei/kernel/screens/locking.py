@@ -1,4 +1,4 @@
-"""Two people at one form: the second is told who was faster, and nothing is overwritten (并发修改)."""
+"""Two people at one form (并发修改): the second is told who was faster; nothing is overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one account has set up for itself: columns, page size, order of the home cards (个人设置)."""
+"""What one account has set up for itself (个人设置): columns, page size, order of home cards."""
 
 from __future__ import annotations
 

@@ -175,7 +175,8 @@ def check(file: IO[bytes], kinds: Collection[Kind], *, name: str = "", limit: in
     most = limit or kind.limit
     if size > most:
         raise FileTooLarge(
-            f"文件“{safe}”大小 {_megabytes(size)}，超过上限 {_megabytes(most)}；请拆分或压缩后再上传。"
+            f"文件“{safe}”大小 {_megabytes(size)}，超过上限 {_megabytes(most)}；"
+            "请拆分或压缩后再上传。"
         )
     encoding = ""
     if kind in (XLSX, DOCX, ZIP):

@@ -21,7 +21,7 @@ register = template.Library()
 def icon(name: str) -> SafeString:
     """A picture beside words; the words say it, so screen readers pass it by."""
     return format_html(
-        '<span class="material-symbols-outlined kw-icon" aria-hidden="true" translate="no">{}</span>',
+        '<span class="material-symbols-outlined kw-icon" aria-hidden="true">{}</span>',
         name,
     )
 
@@ -176,7 +176,8 @@ def card_close() -> SafeString:
 def dialog_open(key: str, title: str) -> SafeString:
     """Opens a dialog (对话框); a button with `data-dialog="key"` shows it."""
     return format_html(
-        '<dialog id="{0}" class="kw-dialog" aria-labelledby="{0}-title"><h2 id="{0}-title">{1}</h2>',
+        '<dialog id="{0}" class="kw-dialog" aria-labelledby="{0}-title">'
+        '<h2 id="{0}-title">{1}</h2>',
         key,
         title,
     )
