@@ -126,6 +126,9 @@ STORAGES = {
 #: Tests and journeys serve the files where they lie.
 WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = TESTING
 
+#: Pages ask for hashed names only; the plain ones would be compressed a second time for nobody.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 
