@@ -76,6 +76,10 @@ class House:
         assert self.supervisor is not None
         return self.supervisor.wait(within)
 
+    def stop_in_order(self) -> None:
+        self.send(signal.SIGTERM)
+        assert self.wait(25) == 0, self.said
+
     def refused_start(self, **wishes: str) -> str:
         """Start with these wishes, expecting a refusal; answers what was said."""
         done = subprocess.run(
