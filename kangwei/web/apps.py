@@ -7,3 +7,11 @@ class WebConfig(AppConfig):
     name = "kangwei.web"
     label = "web"
     verbose_name = "康维"
+
+    def ready(self) -> None:
+        from django.conf import settings
+
+        if settings.DEMO:
+            from kangwei.web import world
+
+            world.register()

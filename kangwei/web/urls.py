@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -31,11 +32,18 @@ def _of_apps() -> list[Any]:
     return patterns
 
 
+def _of_the_demonstration() -> list[Any]:
+    from kangwei.web.world import card
+
+    return [path("world/progress/", card.poll, name="world-progress")] if settings.DEMO else []
+
+
 urlpatterns = [
     path("manage/", admin.site.urls),
     path("api/v1/", build_api().urls),
     path("about/", views.about, name="about"),
     *_of_apps(),
+    *_of_the_demonstration(),
 ]
 
 handler400 = "kangwei.web.errors.bad_request"

@@ -1,0 +1,1 @@
+"""Chapters of the world that web tells itself: places and people."""
