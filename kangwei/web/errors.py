@@ -1,6 +1,7 @@
 """Error pages (错误页): what happened, what to do, and the number to tell the administrator.
 
 They must stand when little else does: a failing database or a broken session may not break them.
+Under `/api/` the frame of the API turns every error into its own form.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
 logger = logging.getLogger("kangwei.errors")
@@ -62,14 +63,6 @@ def error_page(
 ) -> HttpResponse:
     """The page of this status: in the shell for the signed-in, bare for strangers."""
     title, text, advice = texts or TEXTS[status]
-    if wants_json(request):
-        body = {
-            "code": f"http.{status}",
-            "message": text,
-            "field": None,
-            "trace_id": trace(request),
-        }
-        return JsonResponse(body, status=status, json_dumps_params={"ensure_ascii": False})
     context: dict[str, Any] = {
         "title": title,
         "error_status": status,
@@ -85,10 +78,6 @@ def error_page(
         logger.exception("web.error_page.failed")
         plain = f"{title}：{text} 跟踪编号 {trace(request)}"
         return HttpResponse(plain, status=status, content_type="text/plain; charset=utf-8")
-
-
-def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
 
 
 def trace(request: HttpRequest) -> str:

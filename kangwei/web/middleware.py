@@ -1,4 +1,4 @@
-"""What every request passes: trace id and client address, headers of safety, audit origin, refusals.
+"""What every request passes: trace id and address, headers of safety, audit origin, refusals.
 
 Order matters and is fixed in settings: the trace comes first so that even a refused host is logged
 with it; the origin comes after sign-in so that the journal knows the session.

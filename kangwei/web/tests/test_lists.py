@@ -1,4 +1,4 @@
-"""List and form screens: scope everywhere, query bar, export, memory of habits, two people at once."""
+"""Lists and forms: scope everywhere, query bar, export, remembered habits, two at one form."""
 
 from __future__ import annotations
 
