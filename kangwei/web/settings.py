@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "kangwei.kernel.organisations.middleware.SessionGuard",
     "kangwei.web.middleware.OriginMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -14,10 +14,13 @@ class OrganisationsConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_in
 
-        from kangwei.kernel.organisations import acts
+        from kangwei.kernel.api.registry import register_router
+        from kangwei.kernel.organisations import acts, api, face, schedules  # noqa: F401
         from kangwei.kernel.organisations.signals import note_session
 
         acts.register()
+        face.register()
+        register_router("/organisations", api.router)
         user_logged_in.connect(note_session, dispatch_uid="organisations.note_session")
         # Runs after every app's migrate, so that rights of apps above arrive in the roles too.
         post_migrate.connect(_fill_tables, dispatch_uid="organisations.fill_tables")

@@ -159,9 +159,8 @@ def is_background(request: HttpRequest) -> bool:
 def _is_free(path: str) -> bool:
     """Pages that must work for whoever is being turned away or sent round."""
     names = ("organisations:password", "organisations:second_factor", "sign-out", "session-state")
-    return path.startswith((settings.LOGIN_URL, settings.STATIC_URL)) or path.startswith(
-        tuple(reverse(name) for name in names)
-    )
+    own = tuple(reverse(name) for name in names)
+    return path.startswith((settings.LOGIN_URL, settings.STATIC_URL, *own))
 
 
 def turned_away(request: HttpRequest, reason: SessionEnd | None) -> HttpResponse:

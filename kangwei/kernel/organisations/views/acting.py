@@ -1,0 +1,71 @@
+"""What every page of an act shares: find the row, show the form, do it once, say what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from kangwei.kernel.organisations.models import Account
+from kangwei.kernel.organisations.queries import one
+from kangwei.kernel.refusals import NotFound, Refusal
+from kangwei.kernel.screens.pages import page
+
+__all__ = ["act", "me", "one"]
+
+
+def me(request: HttpRequest) -> Account:
+    """The signed-in account; `work_page` lets nobody else in."""
+    assert isinstance(request.user, Account)
+    return request.user
+
+
+def act(
+    request: HttpRequest,
+    form: forms.BaseForm,
+    *,
+    title: str,
+    do: Callable[[dict[str, Any]], HttpResponse | str],
+    back: str,
+    submit: str = "保存",
+    intro: str = "",
+    danger: bool = False,
+    template: str = "organisations/act.html",
+    **context: Any,
+) -> HttpResponse:
+    """Show a form; when sent and sound, do the act.
+
+    `do` answers the sentence to show after it, or a whole page. A refusal goes to the field it
+    names, or above the form.
+    """
+    if request.method == "POST" and form.is_valid():
+        try:
+            outcome = do(form.cleaned_data)
+        except NotFound:
+            raise
+        except Refusal as refusal:
+            field = refusal.field if refusal.field in form.fields else None
+            form.add_error(field, refusal.message)
+        else:
+            if isinstance(outcome, HttpResponse):
+                return outcome
+            messages.success(request, outcome)
+            return HttpResponseRedirect(back)
+    return page(
+        request,
+        template,
+        {
+            "form": form,
+            "back": back,
+            "submit": submit,
+            "intro": intro,
+            "danger": danger,
+            "multipart": form.is_multipart(),
+            **context,
+        },
+        title=title,
+        status=422 if form.is_bound and form.errors else 200,
+    )
