@@ -27,6 +27,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+#: What the page looked like when a journey failed.
+SHOTS = Path(__file__).resolve().parent.parent / "shots"
 OURS = {"127.0.0.1", "localhost", ""}  # the empty host: data: and blob: addresses
 
 
@@ -62,18 +64,21 @@ def expected_refusals() -> set[int]:
 
 
 @pytest.fixture
-def browser_page(browser: Browser, expected_refusals: set[int]) -> Iterator[Page]:
+def browser_page(
+    browser: Browser, expected_refusals: set[int], request: pytest.FixtureRequest
+) -> Iterator[Page]:
     """A fresh visitor at 1440×900 who reads Chinese."""
     noticed: list[str] = []
+    failed_before = request.session.testsfailed
 
     def heard(message: ConsoleMessage) -> None:
         # Chromium also writes a line for each refusal; those are judged by their status.
         if message.type == "error" and "Failed to load resource" not in message.text:
             noticed.append(f"console: {message.text}")
 
-    def asked(request: Request) -> None:
-        if (urlsplit(request.url).hostname or "") not in OURS:
-            noticed.append(f"foreign host: {request.url}")
+    def asked(sent: Request) -> None:
+        if (urlsplit(sent.url).hostname or "") not in OURS:
+            noticed.append(f"foreign host: {sent.url}")
 
     def answered(response: Response) -> None:
         if response.status >= 400 and response.status not in expected_refusals:
@@ -92,5 +97,7 @@ def browser_page(browser: Browser, expected_refusals: set[int]) -> Iterator[Page
     context.on("console", heard)
     context.on("weberror", lambda error: noticed.append(f"script: {error.error}"))
     yield page
+    if noticed or request.session.testsfailed > failed_before:
+        page.screenshot(path=SHOTS / f"{request.node.name}.png", full_page=True)
     context.close()
     assert not noticed, "\n".join(noticed)
