@@ -52,7 +52,7 @@ def current_words(found: Template) -> tuple[int, Words]:
 
 
 def inbox(account: Account) -> models.QuerySet[Delivery]:
-    return Delivery.objects.inbox_of(account).order_by("-created_at", "pk")  # type: ignore[attr-defined,no-any-return]
+    return Delivery.objects.inbox_of(account).order_by("-created_at", "pk")
 
 
 def unread_count(account: Account) -> int:
@@ -74,7 +74,7 @@ def channel_for(
 ) -> Channel | None:
     """The channel of a kind for people of an institution: its own, else the nearest one above,
     else the platform's; a working one before a failing one."""
-    usable = Channel.objects.usable().filter(kind=kind).exclude(pk__in=list(avoid))  # type: ignore[attr-defined]
+    usable = Channel.objects.usable().filter(kind=kind).exclude(pk__in=list(avoid))
     nearness = InstitutionClosure.objects.filter(
         ancestor=OuterRef("institution"), descendant=institution_id
     )
@@ -96,7 +96,7 @@ def addresses_of(accounts: Iterable[int]) -> dict[tuple[int, str], str]:
     """The first valid address of each person and kind. Whoever gave a mobile number for SMS may
     also be called on it."""
     found: dict[tuple[int, str], str] = {}
-    for row in Address.objects.valid().filter(account__in=list(accounts)).order_by("pk"):  # type: ignore[attr-defined]
+    for row in Address.objects.valid().filter(account__in=list(accounts)).order_by("pk"):
         found.setdefault((row.account_id, row.kind), row.value)
     for (account, kind), value in list(found.items()):
         if kind == ChannelKind.SMS:
@@ -106,9 +106,7 @@ def addresses_of(accounts: Iterable[int]) -> dict[tuple[int, str], str]:
 
 def accounts_without_address(user: Any) -> models.QuerySet[Account]:
     """Active accounts in the reader's scope that no outside channel can reach (无有效地址)."""
-    reachable = Address.objects.valid().filter(  # type: ignore[attr-defined]
-        account=OuterRef("pk"), kind__in=PERSONAL_KINDS
-    )
+    reachable = Address.objects.valid().filter(account=OuterRef("pk"), kind__in=PERSONAL_KINDS)
     return (
         Account.objects.reached_by(user, "notices.view_address")
         .filter(state="active")

@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
-from kangwei.kernel.notices.rules import roster
+from kangwei.kernel.notices.rules import roster as duty_rule
 from kangwei.kernel.organisations.models import Account, Institution, ScopedQuerySet
 
 
@@ -56,9 +56,9 @@ class DutyRoster(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def rule(self, turns: Iterable[RosterTurn]) -> roster.Roster:
+    def rule(self, turns: Iterable[RosterTurn]) -> duty_rule.Roster:
         ordered = sorted(turns, key=lambda turn: turn.order)
-        return roster.Roster(
+        return duty_rule.Roster(
             rotation="weekly" if self.rotation == self.Rotation.WEEKLY else "daily",
             starts_on=self.starts_on,
             handover=self.handover,
@@ -152,5 +152,5 @@ class Substitution(models.Model):
     def __str__(self) -> str:
         return f"{self.stands_in} 替 {self.absent}"
 
-    def rule(self) -> roster.Substitution:
-        return roster.Substitution(self.absent_id, self.stands_in_id, self.start, self.end)
+    def rule(self) -> duty_rule.Substitution:
+        return duty_rule.Substitution(self.absent_id, self.stands_in_id, self.start, self.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ PATIENCE = 10.0
 #: More of an answer than this is neither read nor kept.
 LONGEST_ANSWER = 16_384
 HIDDEN = "******"
+# The HTTP library notes each address it calls; tokens stand in those addresses.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,11 @@ class Mail:
             )
         except smtplib.SMTPRecipientsRefused as error:
             code, text = next(iter(error.recipients.values()))
-            return _judged(outcome, "收件地址被拒绝", code, _decode(text))
+            told = _decode(text)
+            return outcome(_verdict(code), f"收件地址被拒绝（{code}）：{told}", str(code), told)
         except smtplib.SMTPResponseException as error:
-            return _judged(outcome, "邮件服务拒绝", error.smtp_code, _text(error))
+            code, told = error.smtp_code, _text(error)
+            return outcome(_verdict(code), f"邮件服务拒绝（{code}）：{told}", str(code), told)
         except smtplib.SMTPNotSupportedError:
             return outcome(Verdict.REFUSED, "邮件服务不支持所选的加密或登录方式，请改安全方式。")
         except (smtplib.SMTPException, OSError) as error:
@@ -118,10 +120,9 @@ def compose(line: Line, recipient: str, message: Message, at: datetime) -> Email
     return mail
 
 
-def _judged(outcome, what: str, code: int, text: str) -> Outcome:  # type: ignore[no-untyped-def]
+def _verdict(code: int) -> Verdict:
     """4xx of SMTP passes by itself, 5xx does not."""
-    verdict = Verdict.BROKEN if 400 <= code < 500 else Verdict.REFUSED
-    return outcome(verdict, f"{what}（{code}）：{text}", str(code), text)
+    return Verdict.BROKEN if 400 <= code < 500 else Verdict.REFUSED
 
 
 def _text(error: smtplib.SMTPResponseException) -> str:

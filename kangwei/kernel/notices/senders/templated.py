@@ -9,7 +9,7 @@ timestamp_ms, date, iso, host, path, every secret and option by its name, and ea
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from kangwei.kernel.notices.rules.texts import fill, for_json, for_url, placehol
 from kangwei.kernel.notices.senders.base import Line, Message, Outcome, call, knock
 
 METHODS = ("POST", "GET", "PUT")
-BODY_KINDS = {
+BODY_KINDS: dict[str, tuple[str, Callable[[str], str]]] = {
     "json": ("application/json; charset=utf-8", for_json),
     "form": ("application/x-www-form-urlencoded; charset=utf-8", for_url),
     "text": ("text/plain; charset=utf-8", str),

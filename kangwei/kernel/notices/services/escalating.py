@@ -198,7 +198,9 @@ def _note_unreached(escalation: Escalation, at: datetime) -> None:
     if last is None or last.notice is None:
         return
     noted = escalation.events.filter(kind=rule.Kind.UNREACHED, level=last.level)
-    if noted.exists() or _may_be_reached(last.notice):
+    wanted = escalation.targets(last.level)
+    outside_wanted = any(target.kind == "robot" or target.via for target in wanted)
+    if noted.exists() or _may_be_reached(last.notice, outside_wanted):
         return
     EscalationEvent.objects.create(
         escalation=escalation,
@@ -209,16 +211,13 @@ def _note_unreached(escalation: Escalation, at: datetime) -> None:
     )
 
 
-def _may_be_reached(notice: Notice) -> bool:
+def _may_be_reached(notice: Notice, outside_wanted: bool) -> bool:
     """Has anybody been told over a channel that wakes people, or may still be? Where a level
-    asks for in-app messages only, those count."""
-    rows = notice.deliveries.all()
-    outside = rows.exclude(kind=ChannelKind.INAPP)
-    if not outside.exists():
-        return rows.filter(state=DeliveryState.SENT).exists()
-    held = Q(state=DeliveryState.SUPPRESSED, why=Why.QUIET)
+    names no channel, the in-app message counts as well."""
     under_way = Q(state__in=[*OPEN_STATES, DeliveryState.SENT, DeliveryState.MERGED])
-    return outside.filter(under_way | held).exists()
+    held = Q(state=DeliveryState.SUPPRESSED, why=Why.QUIET)
+    rows = notice.deliveries.filter(under_way | held)
+    return (rows.exclude(kind=ChannelKind.INAPP) if outside_wanted else rows).exists()
 
 
 def tick(*, now: Callable[[], datetime], most: int = 500) -> int:

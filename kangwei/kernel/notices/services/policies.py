@@ -94,12 +94,12 @@ def _target(level: EscalationLevel, target: Target) -> EscalationTarget:
     found: object = None
     match target.kind:
         case "account":
-            found = row.account = Account.objects.filter(pk=target.account_id).first()
+            found = row.account = Account.objects.filter(pk=target.account_id or 0).first()
         case "duty":
             found = row.roster = DutyRoster.objects.filter(code=target.roster).first()
         case "robot":
             groups = Channel.objects.filter(kind__in=GROUP_KINDS)
-            found = row.channel = groups.filter(pk=target.channel_id).first()
+            found = row.channel = groups.filter(pk=target.channel_id or 0).first()
         case "role":
             found = row.role = Role.objects.filter(code=target.role).first()
             if target.institution_id is not None:

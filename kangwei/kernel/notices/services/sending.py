@@ -106,7 +106,9 @@ def _claim_channel(channel_id: int, at: datetime) -> list[Call]:
     # What was tried before goes as it was: the receiver may know its id already.
     tried = [row for row in rows if row.attempts_made or row.state == DeliveryState.SENDING]
     fresh = [row for row in rows if row not in tried]
-    window, groups, diverted = health.window(), [], []
+    window = health.window()
+    groups: list[tuple[budget.Waiting, ...]] = []
+    diverted: list[budget.Waiting] = []
     again: datetime | None = None
     for waiting, merges in ((tried, False), (fresh, channel.kind in ROBOT_KINDS)):
         planned = budget.plan(
@@ -139,7 +141,7 @@ def _claim_channel(channel_id: int, at: datetime) -> list[Call]:
         Delivery.objects.filter(pk__in=left).update(
             state=DeliveryState.DUE, leased_until=None, next_at=again
         )
-    return [_call(channel, [by_id[item.id] for item in group], at) for group in groups]  # type: ignore[index]
+    return [_call(channel, [by_id[item.id] for item in group], at) for group in groups]
 
 
 def _call(channel: Channel, group: Sequence[Delivery], at: datetime) -> Call:
@@ -206,15 +208,19 @@ def _mentions(accounts: Iterable[int]) -> tuple[tuple[str, str], ...]:
 
 def run(*, now: Callable[[], datetime], rounds: int = 20) -> int:
     """Send what is due until nothing is left; answers the number of calls made."""
-    made = 0
+    made = empty = 0
     for _ in range(rounds):
         calls = claim(at=now())
-        if not calls:
+        # A round without calls may have moved rows to another channel; two are the end.
+        empty = 0 if calls else empty + 1
+        if empty == 2:
             break
         made += len(calls)
         by_channel: dict[int, list[Call]] = {}
         for call in calls:
             by_channel.setdefault(call.lead.channel_id or 0, []).append(call)
+        if not calls:
+            continue
         with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
             # Senders know no database, so threads share nothing; results come back in order.
             sending = [pool.submit(_send_all, group, now) for group in by_channel.values()]
@@ -264,7 +270,7 @@ def record(call: Call, outcome: Outcome, *, at: datetime) -> None:
     Attempt.objects.create(
         delivery=lead,
         number=lead.attempts_made,
-        channel_id=call.lead.channel_id,
+        channel=health.channel,
         at=at,
         verdict=outcome.verdict,
         reason=outcome.reason[:500],
@@ -343,7 +349,7 @@ def _give_up(lead: Delivery, why: Why, reason: str, at: datetime) -> None:
         row.save()
         if not replacements:
             # The level this notice belonged to may now have reached nobody.
-            Escalation.objects.running().filter(events__notice=row.notice).update(next_at=at)  # type: ignore[attr-defined]
+            Escalation.objects.running().filter(events__notice=row.notice).update(next_at=at)
     wake()
 
 

@@ -70,9 +70,10 @@ def audience(
                     found.nobody.append(_unanswered(target))
                 for person in people:
                     kinds = found.people.setdefault(person, [])
-                    kinds += [kind for kind in target.via if kind not in kinds]
+                    outside = [kind for kind in target.via if kind != ChannelKind.INAPP]
+                    kinds += [kind for kind in outside if kind not in kinds]
                     if not target.via:
-                        _add_wanted(kinds, person, priority)
+                        _add_wanted(kinds, person, priority, avoid)
     for person, kinds in found.people.items():
         # A robot as a person's channel means: in the group, called by name.
         for kind in [kind for kind in kinds if kind in ROBOT_KINDS]:
@@ -84,7 +85,7 @@ def audience(
 
 
 def _add_group(found: Audience, target: Target, avoid: Sequence[int]) -> None:
-    channel = Channel.objects.filter(pk=target.channel_id, kind__in=GROUP_KINDS).first()
+    channel = Channel.objects.filter(pk=target.channel_id or 0, kind__in=GROUP_KINDS).first()
     if channel is None or channel.pk in avoid:
         found.nobody.append("群机器人渠道不存在，请在通知对象中重新选择。")
         return
@@ -92,23 +93,27 @@ def _add_group(found: Audience, target: Target, avoid: Sequence[int]) -> None:
     mention += [account for account in target.mention if account not in mention]
 
 
-def _add_wanted(kinds: list[str], person: Account, priority: int) -> None:
+def _add_wanted(kinds: list[str], person: Account, priority: int, avoid: Sequence[int]) -> None:
     chosen = ChannelPreference.objects.filter(account=person, priority=priority).first()
-    for kind in (*BY_PRIORITY.get(priority, ()), *(chosen.kinds if chosen else ())):
-        if kind not in kinds and kind != ChannelKind.INAPP:
-            kinds.append(kind)
+    wanted = list(chosen.kinds) if chosen else []
+    for kind in BY_PRIORITY.get(priority, ()):
+        # A site without an SMS provider has not failed to send SMS.
+        if queries.channel_for(kind, person.institution_id, avoid=avoid) is not None:
+            wanted.append(kind)
+    kinds += [kind for kind in dict.fromkeys(wanted) if kind not in kinds]
 
 
 def _people(target: Target, at: datetime) -> list[Account]:
     accounts = Account.objects.select_related("institution")
     match target.kind:
         case "account":
-            return list(accounts.filter(pk=target.account_id))
+            return list(accounts.filter(pk=target.account_id or 0))
         case "role":
-            holding = Grant.objects.in_force(at).filter(role__code=target.role)  # type: ignore[attr-defined]
+            holding = Grant.objects.in_force(at).filter(role__code=target.role)
             if target.institution_id is not None:
                 holding = holding.filter(account__institution=target.institution_id)
-            return list(accounts.active(at).filter(pk__in=holding.values("account")).order_by("pk"))
+            active = Account.objects.active(at).select_related("institution")
+            return list(active.filter(pk__in=holding.values("account")).order_by("pk"))
         case _:
             roster = DutyRoster.objects.filter(code=target.roster, enabled=True).first()
             duty = queries.duty(roster, at) if roster else None
@@ -127,7 +132,7 @@ def _unanswered(target: Target) -> str:
 
 def holders_of(right: str, institution_id: int | None, at: datetime) -> list[Account]:
     """Active accounts that hold a right for this institution (None: for the platform)."""
-    granted = Grant.objects.in_force(at).filter(role__rights__contains=[right])  # type: ignore[attr-defined]
+    granted = Grant.objects.in_force(at).filter(role__rights__contains=[right])
     candidates = Account.objects.active(at).filter(pk__in=granted.values("account"))
     return [
         person

@@ -157,12 +157,15 @@ def test_a_keyword_is_added_where_the_robot_wants_one() -> None:
         assert bare.code == "310000"
 
 
-def test_secrets_stand_in_no_kept_text(dingtalk: tuple[DingTalk, str]) -> None:
+def test_secrets_stand_in_no_kept_text_and_no_log(
+    dingtalk: tuple[DingTalk, str], caplog: pytest.LogCaptureFixture
+) -> None:
     standin, url = dingtalk
+    caplog.set_level("DEBUG")
     line = Line(url, {"token": "very-secret-token", "secret": SECRET})
     outcome = senders.send("dingtalk", line, "", MESSAGE, now())
     assert outcome.code == "300005"
-    kept = outcome.request + outcome.body + outcome.reason
+    kept = outcome.request + outcome.body + outcome.reason + caplog.text
     assert "very-secret-token" not in kept
     assert SECRET not in kept
     assert "very-secret-token" in standin.requests[-1].target
