@@ -33,6 +33,7 @@ __all__ = [
     "append_only_enforced",
     "chain_state",
     "export_rows",
+    "found",
     "history",
     "object_types",
     "search",
@@ -254,7 +255,7 @@ def search(criteria: Criteria, *, page: int = 1, size: int = 50) -> Page:
     found = list(rows[(page - 1) * size : page * size])
     names = Names(found)
     return Page(
-        items=[_found(entry, names) for entry in found],
+        items=[found(entry, names) for entry in found],
         page=page,
         size=size,
         total=min(total, COUNTED),
@@ -262,7 +263,7 @@ def search(criteria: Criteria, *, page: int = 1, size: int = 50) -> Page:
     )
 
 
-def _found(entry: Entry, names: Names) -> Found:
+def found(entry: Entry, names: Names) -> Found:
     if entry.kind == Entry.Kind.CHANGE:
         title = f"{OPERATIONS[entry.operation]}{object_title(entry.object_type)}"
     else:
@@ -292,7 +293,7 @@ def export_rows(criteria: Criteria, *, limit: int = 100_000) -> Iterator[tuple[s
 def _cells(batch: list[Entry]) -> Iterator[tuple[str, ...]]:
     names = Names(batch)
     for entry in batch:
-        line = _found(entry, names)
+        line = found(entry, names)
         changes = "；".join(f"{c.label}：{c.old or '空'} → {c.new or '空'}" for c in line.changes)
         cells = (
             str(entry.pk), local_text(entry.recorded_at), local_text(entry.occurred_at),
