@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.urls import reverse
@@ -110,7 +111,7 @@ def _anchor(words: str, taken: set[str]) -> str:
 
 def _link(href: str) -> str:
     """A link to another chapter's file leads to its page."""
-    match = re.match(r"^(?:\./)?([^/:#]+)\.md(#.*)?$", href)
+    match = re.match(r"^(?:\./)?([^/:#]+)\.md(#.*)?$", unquote(href))
     if not match:
         return href
     return reverse("help", args=[match.group(1)]) + (match.group(2) or "")

@@ -194,6 +194,7 @@ def test_an_empty_list_says_what_to_do_next() -> None:
 
 def rows_of(answer: Any) -> list[list[Any]]:
     book = openpyxl.load_workbook(io.BytesIO(b"".join(answer.streaming_content)))
+    answer.close()
     sheet = book.active
     assert sheet is not None
     return [[cell.value for cell in row] for row in sheet.iter_rows()]

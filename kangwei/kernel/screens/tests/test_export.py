@@ -43,6 +43,7 @@ def test_a_workbook_keeps_numbers_dates_and_text_apart() -> None:
         title="机构：清单", at=AT, headings=list("甲乙丙丁戊己"), lines=iter([line]), kind="xlsx"
     )
     book = openpyxl.load_workbook(io.BytesIO(b"".join(answer.streaming_content)))  # type: ignore[arg-type]
+    answer.close()
     sheet = book.active
     assert sheet is not None
     found = [cell.value for cell in list(sheet.iter_rows())[1]]
