@@ -68,7 +68,7 @@ def django_db_createdb(
         return True
     from django.db import connection
 
-    name = connection.creation._get_test_db_name()
+    name = connection.creation._get_test_db_name()  # type: ignore[attr-defined]
     with django_db_blocker.unblock(), connection._nodb_cursor() as cursor:
         cursor.execute(
             "select shobj_description(oid, 'pg_database') from pg_database where datname = %s",

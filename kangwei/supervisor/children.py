@@ -2,7 +2,7 @@
 
 A child has its own process group, so that a Ctrl-C in the terminal reaches only the supervisor,
 which stops everything in order. A child that ends is started again, at first after half a second,
-then twice as long, up to half a minute; one that stayed up for a minute starts afresh.
+then twice as long, up to half a minute; one that stayed up for ten seconds starts afresh.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0
-STEADY_AFTER = 60.0
+STEADY_AFTER = 10.0
 
 
 def next_wait(last: float, stayed_up: float) -> float:
