@@ -9,11 +9,12 @@ class ReportingConfig(AppConfig):
     verbose_name = "报表"
 
     def ready(self) -> None:
+        from kangwei.kernel.api.registry import register_router
         from kangwei.kernel.audit import services as audit
         from kangwei.kernel.notices.registry import Template, Variable, register_template
         from kangwei.kernel.organisations.builtin import register_role_rights
 
-        from . import models, reports, schedules  # noqa: F401  # schedules register
+        from . import api, models, reports, schedules, shell  # noqa: F401  # schedules register
         from .registry import register_report
 
         audit.register_acts(
@@ -99,3 +100,7 @@ class ReportingConfig(AppConfig):
             }
         )
         register_report(reports.USAGE)
+        register_router("/reports", api.reports)
+        register_router("/snapshots", api.snapshots)
+        register_router("/documents", api.documents)
+        shell.register()

@@ -182,15 +182,19 @@ class _Writer:
         return drawn
 
     def _typed(self, block: b.Typed) -> Iterator[dict[str, Any]]:
+        """Typed elements say that they are, so that an editor can put its field in their place."""
         if not block.text.strip():
-            yield {"type": "note", "kind": "typed", "text": "（本段待填写）", "key": block.key}
+            text = "（本段待填写）"
+            yield {"type": "note", "kind": "typed", "text": text, "role": "typed"}
             return
         for inner in b.typed_blocks(block.text):
-            yield from self.draw(inner)
+            for element in self.draw(inner):
+                yield {**element, "role": "typed"}
         if block.by:
             who = self.mask("name", block.by)
             when = show("datetime", block.at)
-            yield {"type": "note", "kind": "author", "text": f"填写：{who}　{when}"}
+            text = f"填写：{who}　{when}"
+            yield {"type": "note", "kind": "author", "text": text, "role": "typed"}
 
     def _table(self, table: b.ReportTable) -> dict[str, Any]:
         self.tables += 1

@@ -96,10 +96,10 @@ def check_template(filename: str, content: bytes, styles: Mapping[str, str]) -> 
         )
     try:
         trial = DocxTemplate(BytesIO(content))
-        trial.render(fields(_SAMPLE), jinja_env=sandbox(), autoescape=True)
+        trial.render(fields(SAMPLE), jinja_env=sandbox(), autoescape=True)
         trial.save(BytesIO())
     except (TemplateError, XMLSyntaxError, KeyError, ValueError, TypeError) as wrong:
-        known = "、".join(fields(_SAMPLE))
+        known = "、".join(fields(SAMPLE))
         raise WrongTemplate(
             f"模板中的字段有误（{str(wrong)[:80]}）；可用字段：{known}，写作 {{{{ 标题 }}}}。",
             field="content",
@@ -119,7 +119,7 @@ def retire_template(*, template: StyleTemplate, by: Account, at: datetime) -> St
     return template
 
 
-_SAMPLE = Face(
+SAMPLE = Face(
     title="示例",
     subtitle="示例",
     institution="示例",
