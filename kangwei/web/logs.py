@@ -77,7 +77,7 @@ class SecretFilter(logging.Filter):
         for key in [name for name in vars(record) if _is_secret(name)]:
             setattr(record, key, HIDDEN)
         if record.exc_info and not record.exc_text:
-            record.exc_text = hide_secrets(logging.Formatter().formatException(record.exc_info))  # type: ignore[arg-type]
+            record.exc_text = hide_secrets(logging.Formatter().formatException(record.exc_info))
         return True
 
 

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.options import csrf_protect_m
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import StackedInline as UnfoldStackedInline
@@ -41,7 +41,7 @@ SIZE_VAR = "size"
 SIZE_KEY = "page_size"
 
 
-class KwChangeList(ChangeList):
+class KwChangeList(ChangeList):  # type: ignore[misc]  # unfold carries no types
     """A list whose page size is remembered and whose query bar has its own parameters."""
 
     query_bar: list[Condition]
@@ -89,7 +89,7 @@ class KwChangeList(ChangeList):
     @property
     def query_string(self) -> str:
         """The conditions as they stand, for the export links."""
-        return self.get_query_string(remove=["p", SIZE_VAR, "e"]).removeprefix("?")
+        return str(self.get_query_string(remove=["p", SIZE_VAR, "e"])).removeprefix("?")
 
 
 def page_size(request: HttpRequest) -> int:
@@ -116,7 +116,7 @@ class ScopedChoices:
         return chosen.filter(pk__in=visible.values("pk"))
 
 
-class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
+class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):  # type: ignore[misc]
     """One model's screens: query bar, columns, page size, export, history, locked edit form."""
 
     #: Why this model needs no data scope; required where its manager has no `visible_to`.
@@ -143,6 +143,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
 
     def __init__(self, model: type[models.Model], site: Any) -> None:
         super().__init__(model, site)
+        self._add_masked_twins()
         name, title = f"{self.opts.app_label}.{self.opts.model_name}", self.opts.verbose_name
         audit.register_acts(
             {
@@ -187,9 +188,6 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
                 chosen.append(entry)
         return chosen
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return super().lookup_allowed(lookup, value, request)
-
     def columns_key(self) -> str:
         return f"columns:{self.opts.label_lower}"
 
@@ -206,7 +204,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
     ) -> HttpResponse:
         if request.GET.get("e"):
             messages.error(request, "查询条件有误，已显示全部记录；请检查日期或编号后重新查询。")
-        self.masking_level = getattr(request.user, "masking_level", 0)
+        tables.shown_to(request.user)
         declared = [str(name) for name in super().get_list_display(request)]
         hidden = self.hidden_columns(request)
         extra = {
@@ -225,9 +223,10 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
             **(extra_context or {}),
         }
         try:
-            return super().changelist_view(request, extra)
+            listed: HttpResponse = super().changelist_view(request, extra)
         except Refusal as refusal:  # an action of this list may not happen
             return answer_refusal(request, refusal)
+        return listed
 
     def _add_url(self, request: HttpRequest) -> str:
         if not (self.show_add_link and self.has_add_permission(request)):
@@ -267,13 +266,14 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
             return HttpResponseRedirect(f"{back}?{query}" if query else back)
         return HttpResponseRedirect(back)
 
-    def export_view(self, request: HttpRequest) -> HttpResponse:
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """The rows of the list as it stands, as CSV or XLSX; the journal keeps who took them."""
         if not (self.exportable and self.has_view_or_change_permission(request)):
             raise PermissionDenied
-        self.masking_level = getattr(request.user, "masking_level", 0)
-        request.GET = request.GET.copy()  # type: ignore[assignment]
-        kind = (request.GET.pop("format", ["xlsx"]) or ["xlsx"])[-1]
+        tables.shown_to(request.user)
+        query = request.GET.copy()
+        kind = str(query.pop("format", ["xlsx"])[-1])
+        request.GET = query  # type: ignore[assignment]  # the list reads the rest as conditions
         try:
             changelist = self.get_changelist_instance(request)
             rows = changelist.get_queryset(request)
@@ -292,31 +292,31 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
         return locking.guarded(form) if change else form
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [*super().get_readonly_fields(request, obj), *self._masked_twins()]
+        return [
+            *super().get_readonly_fields(request, obj),
+            *(f"masked_{name}" for name in self.masked),
+        ]
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
         return [*(super().get_exclude(request, obj) or []), *self.masked]
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        names = super().get_fields(request, obj)
-        return [f"masked_{name}" if name in self.masked else name for name in names]
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        twins = {name: f"masked_{name}" for name in self.masked}
+        return [
+            (title, {**options, "fields": _renamed(options["fields"], twins)})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
 
-    def _masked_twins(self) -> list[str]:
-        return [f"masked_{name}" for name in self.masked]
+    def _add_masked_twins(self) -> None:
+        """`masked_phone` is the read-only twin of the encrypted column `phone`."""
+        for column, mask in self.masked.items():
 
-    def __getattr__(self, name: str) -> Any:
-        # `masked_phone` is the read-only twin of the encrypted column `phone`.
-        column = name.removeprefix("masked_")
-        if name.startswith("masked_") and column in type(self).masked:
-            mask = type(self).masked[column]
-
-            def shown(row: Any) -> str:
+            def shown(row: Any, column: str = column, mask: Any = mask) -> str:
                 value = getattr(row, column, "")
-                return mask(str(value), getattr(self, "masking_level", 0)) if value else ""
+                return str(mask(str(value), tables.masking_level.get())) if value else ""
 
             shown.short_description = self.model._meta.get_field(column).verbose_name  # type: ignore[attr-defined]
-            return shown
-        raise AttributeError(name)
+            setattr(self, f"masked_{column}", shown)
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
@@ -325,9 +325,9 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
         if row is not None and row.pk:
             context["kw_version"] = locking.version(row)
             context["kw_history_url"] = reverse(f"admin:{self._base_name}_history", args=[row.pk])
-        return super().render_change_form(request, context, *args, **kwargs)
+        drawn: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return drawn
 
-    @csrf_protect_m
     def changeform_view(
         self,
         request: HttpRequest,
@@ -335,7 +335,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        self.masking_level = getattr(request.user, "masking_level", 0)
+        tables.shown_to(request.user)
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except Refusal as refusal:
@@ -358,13 +358,13 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
 
     # -- the journal --------------------------------------------------------------------------
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         self._journal(request, obj, "entered")
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
         self._journal(request, obj, "edited")
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:  # type: ignore[override]
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
         for row in queryset:
             self._journal(request, row, "removed")
 
@@ -396,13 +396,6 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):
         }
         return page(request, "kw/history.html", context, title=str(row))
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        return super().get_deleted_objects(objs, request)
-
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        answer: HttpResponse | None = super().response_action(request, queryset)
-        return answer
-
 
 class LedgerAdmin(KwModelAdmin):
     """A ledger is looked at, never written here: a mistake is corrected by a new row (冲红)."""
@@ -419,7 +412,7 @@ class LedgerAdmin(KwModelAdmin):
         return False
 
 
-class KwTabularInline(ScopedChoices, UnfoldTabularInline):
+class KwTabularInline(ScopedChoices, UnfoldTabularInline):  # type: ignore[misc]
     """Rows of a dependent table inside a form; more than 20 of them are paged."""
 
     extra = 0
@@ -427,9 +420,16 @@ class KwTabularInline(ScopedChoices, UnfoldTabularInline):
     tab = False
 
 
-class KwStackedInline(ScopedChoices, UnfoldStackedInline):
+class KwStackedInline(ScopedChoices, UnfoldStackedInline):  # type: ignore[misc]
     extra = 0
     per_page = 20
+
+
+def _renamed(names: Any, twins: Mapping[str, str]) -> list[Any]:
+    return [
+        tuple(_renamed(name, twins)) if isinstance(name, list | tuple) else twins.get(name, name)
+        for name in names
+    ]
 
 
 def _field_at(model: type[models.Model], lookup: str) -> models.Field[Any, Any] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -121,11 +120,11 @@ def _text(value: tables.Plain) -> Any:
 
 
 def _xlsx(title: str, headings: Sequence[str], lines: Iterator[list[tables.Plain]]) -> Any:
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # FileResponse closes it after sending
+    file = io.BytesIO()
     book = xlsxwriter.Workbook(
         file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
-    sheet = book.add_worksheet(title[:31].translate(str.maketrans(dict.fromkeys("[]:*?/\\", " "))))
+    sheet = book.add_worksheet(title[:31].translate({ord(sign): " " for sign in "[]:*?/\\"}))
     bold = book.add_format({"bold": True, "bg_color": "#E6F4F4", "bottom": 1})
     moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
     day = book.add_format({"num_format": "yyyy-mm-dd"})

@@ -50,8 +50,8 @@ class Condition(FieldListFilter):
     def parameters(self, field: models.Field[Any, Any], path: str) -> list[str]:
         return [path]
 
-    def expected_parameters(self) -> list[str]:
-        return self.names
+    def expected_parameters(self) -> list[str | None]:
+        return list(self.names)
 
     def has_output(self) -> bool:
         return True
@@ -179,7 +179,8 @@ class RelatedCondition(ChoiceCondition):
 
     @property
     def _related(self) -> type[models.Model]:
-        related: type[models.Model] = self.field.related_model
+        related = self.field.related_model
+        assert related is not None
         return related
 
     def _rows(self) -> QuerySet[Any]:
@@ -203,7 +204,7 @@ class RelatedCondition(ChoiceCondition):
         model = self.field.model._meta
         names = {
             "app_label": model.app_label,
-            "model_name": model.model_name,
+            "model_name": str(model.model_name),
             "field_name": self.field.name,
         }
         return urlencode(names)

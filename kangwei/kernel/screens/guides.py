@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from pypinyin import Style, lazy_pinyin
 
 
@@ -78,7 +80,8 @@ def _read(path: Path, changed: int) -> Chapter:
         ["table", "strikethrough"]
     )
     tokens = parser.parse(path.read_text(encoding="utf-8"))
-    title, sections, anchors = path.stem, [], set()
+    title, sections = path.stem, list[Section]()
+    anchors: set[str] = set()
     for position, token in enumerate(tokens):
         for child in token.children or []:
             if child.type == "link_open":
@@ -117,17 +120,13 @@ def _link(href: str) -> str:
     return reverse("help", args=[match.group(1)]) + (match.group(2) or "")
 
 
-def _text_after(tokens: list[object], position: int) -> str:
+def _text_after(tokens: Sequence[Token], position: int) -> str:
     texts: list[str] = []
     for token in tokens[position + 1 :]:
-        if (
-            texts
-            and getattr(token, "type", "") == "heading_open"
-            and getattr(token, "tag", "") in {"h1", "h2"}
-        ):
+        if texts and token.type == "heading_open" and token.tag in {"h1", "h2"}:
             break
-        if getattr(token, "type", "") in {"inline", "fence", "code_block"}:
-            texts.append(str(getattr(token, "content", "")))
+        if token.type in {"inline", "fence", "code_block"}:
+            texts.append(token.content)
     return re.sub(r"[*`|\[\]]", "", " ".join(texts))
 
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
 
-class KwAdminSite(UnfoldAdminSite):
+class KwAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold carries no types
     """unfold's site inside our shell: our menu, our home page, our sign-in."""
 
     site_title = "康维"

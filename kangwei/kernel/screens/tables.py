@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +20,16 @@ from django.utils.safestring import SafeString, mark_safe
 EMPTY = mark_safe('<span class="kw-empty-value" aria-label="空">—</span>')
 
 Plain = str | int | float | Decimal | datetime | date | bool | None
+
+
+#: How much of personal data the account of this request may see. Admin objects are shared by all
+#: threads, so the level travels beside them; nobody set means: nothing.
+masking_level: ContextVar[int] = ContextVar("kangwei_masking_level", default=0)
+
+
+def shown_to(account: Any) -> None:
+    """From here on in this request, cells are masked for this account."""
+    masking_level.set(getattr(account, "masking_level", 0))
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ def read(
         value = getattr(row, field.name)
     mask = getattr(admin, "masked", {}).get(name)
     if mask and value:
-        value = mask(str(value), getattr(admin, "masking_level", 0))
+        value = mask(str(value), masking_level.get())
     return field, attribute, value
 
 
@@ -97,7 +108,7 @@ def plain_of(name: str, row: models.Model, admin: Any) -> Plain:
     if isinstance(value, bool):
         return "是" if value else "否"
     if getattr(field, "choices", None):
-        return _choice(field, value)
+        return str(_choice(field, value))
     if isinstance(value, int | float | Decimal):
         return value
     if isinstance(value, datetime):

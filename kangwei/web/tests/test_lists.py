@@ -194,7 +194,6 @@ def test_an_empty_list_says_what_to_do_next() -> None:
 
 def rows_of(answer: Any) -> list[list[Any]]:
     book = openpyxl.load_workbook(io.BytesIO(b"".join(answer.streaming_content)))
-    answer.close()
     sheet = book.active
     assert sheet is not None
     return [[cell.value for cell in row] for row in sheet.iter_rows()]
@@ -209,14 +208,14 @@ def test_an_export_has_chinese_headings_own_rows_masked_cells_and_no_formula(
     names = {row[0] for row in rows[1:]}
     assert names == {"碑林区疾控中心", "东关南街社区卫生服务中心", "'=HYPERLINK(西门诊)"}
     assert not any("02987654321" in str(cell) for row in rows for cell in row)
-    line = Entry.objects.get(act="audit.data.exported")
+    line: Any = Entry.objects.get(act="audit.data.exported")
     assert line.detail["rows"] == 3
     assert line.account_id == county.officer.pk
 
 
 def test_a_csv_export_follows_the_conditions_and_the_chosen_columns(county: County) -> None:
     county.browser.post(f"{LIST}columns/", {"column": ["name", "region"]})
-    answer = county.browser.get(f"{LIST}export/", {"format": "csv", "q": "东关"})
+    answer: Any = county.browser.get(f"{LIST}export/", {"format": "csv", "q": "东关"})
     lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
     assert lines[0] == "机构名称,所在区划"
     assert len(lines) == 2

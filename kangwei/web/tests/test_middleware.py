@@ -26,7 +26,7 @@ def through(request: HttpRequest) -> dict[str, Any]:
     return seen
 
 
-def call(remote: str, **headers: str) -> dict[str, Any]:
+def call(remote: str, **headers: Any) -> dict[str, Any]:
     return through(RequestFactory().get("/", REMOTE_ADDR=remote, **headers))
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kangwei.kernel.screens.export import file_answer, safe
+from kangwei.kernel.screens.tables import Plain
 
 AT = datetime(2026, 2, 12, 18, 30, tzinfo=UTC)
 
@@ -38,12 +39,18 @@ def test_no_text_begins_like_a_formula_afterwards(text: str) -> None:
 
 
 def test_a_workbook_keeps_numbers_dates_and_text_apart() -> None:
-    line = ["=A1", 12, Decimal("1.5"), datetime(2026, 2, 12, 9, 5), date(2026, 2, 12), "0029"]
+    line: list[Plain] = [
+        "=A1",
+        12,
+        Decimal("1.5"),
+        datetime(2026, 2, 12, 9, 5),
+        date(2026, 2, 12),
+        "0029",
+    ]
     answer = file_answer(
         title="机构：清单", at=AT, headings=list("甲乙丙丁戊己"), lines=iter([line]), kind="xlsx"
     )
     book = openpyxl.load_workbook(io.BytesIO(b"".join(answer.streaming_content)))  # type: ignore[arg-type]
-    answer.close()
     sheet = book.active
     assert sheet is not None
     found = [cell.value for cell in list(sheet.iter_rows())[1]]

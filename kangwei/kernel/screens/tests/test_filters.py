@@ -14,5 +14,5 @@ def test_the_control_follows_from_the_column() -> None:
     assert filters.condition_for(models.DateField()) is filters.DateRangeCondition
     assert filters.condition_for(models.DateTimeField()) is filters.DateRangeCondition
     account = Preference._meta.get_field("account")
-    assert filters.condition_for(account) is filters.RelatedCondition  # type: ignore[arg-type]
+    assert filters.condition_for(account) is filters.RelatedCondition
     assert filters.condition_for(ArrayField(models.IntegerField())) is filters.ChoiceCondition

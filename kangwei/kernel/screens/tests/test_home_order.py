@@ -36,7 +36,8 @@ def test_a_card_the_account_may_no_longer_see_is_gone() -> None:
 
 
 def test_a_stored_setting_that_is_none_counts_as_none() -> None:
-    for stored in (None, [], "x", {"order": [1, None]}, {"hidden": [3]}):
+    odd: list[object] = [None, [], "x", {"order": [1, None]}, {"hidden": [3]}]
+    for stored in odd:
         assert arrange(KEYS, read(stored)) == [Place(key, True) for key in KEYS]
 
 
