@@ -252,10 +252,10 @@ def entries(criteria: Criteria) -> QuerySet[Entry]:
 def search(criteria: Criteria, *, page: int = 1, size: int = 50) -> Page:
     rows = entries(criteria)
     total = rows.order_by()[: COUNTED + 1].count()
-    found = list(rows[(page - 1) * size : page * size])
-    names = Names(found)
+    lines = list(rows[(page - 1) * size : page * size])
+    names = Names(lines)
     return Page(
-        items=[found(entry, names) for entry in found],
+        items=[found(entry, names) for entry in lines],
         page=page,
         size=size,
         total=min(total, COUNTED),
@@ -264,6 +264,7 @@ def search(criteria: Criteria, *, page: int = 1, size: int = 50) -> Page:
 
 
 def found(entry: Entry, names: Names) -> Found:
+    """One line in the words of the screens."""
     if entry.kind == Entry.Kind.CHANGE:
         title = f"{OPERATIONS[entry.operation]}{object_title(entry.object_type)}"
     else:

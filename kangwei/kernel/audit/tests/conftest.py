@@ -13,13 +13,19 @@ from kangwei.kernel.audit.tests import make
 
 
 @pytest.fixture()
-def journal(
-    django_db_setup: None, django_db_blocker: Any, settings: Any, tmp_path: Path
-) -> Iterator[Path]:
-    """An empty journal, committed to; gives the path of the anchor file."""
+def journal(db: None, settings: Any, tmp_path: Path) -> Iterator[Path]:
+    """An empty journal, committed to; gives the path of the anchor file.
+
+    The test's transaction stands aside for a connection that commits, and everything written is
+    taken away again: much cheaper than flushing every table of the product after each test.
+    """
     settings.ANCHOR_FILE = tmp_path / "anchors.jsonl"
-    with django_db_blocker.unblock():
+    aside = connections["default"]
+    connections["default"] = connections.create_connection("default")
+    try:
         make.wipe()
         yield settings.ANCHOR_FILE
         make.wipe()
-        connections.close_all()
+    finally:
+        connections["default"].close()
+        connections["default"] = aside

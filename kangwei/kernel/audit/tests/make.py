@@ -31,6 +31,7 @@ def sql(query: str, *arguments: Any) -> list[tuple[Any, ...]]:
 @contextmanager
 def tampering() -> Iterator[None]:
     """What a hostile owner of the tables does first: take the triggers away."""
+    assert connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"]
     for table in TABLES:
         sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     try:

@@ -129,8 +129,7 @@ def test_a_zero_character_does_not_stop_the_journal() -> None:
     assert entry.detail == {"a\ufffd": ["\ufffd"]}
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_done_act_outside_a_transaction_is_a_mistake() -> None:
+def test_a_done_act_outside_a_transaction_is_a_mistake(journal: Path) -> None:
     with pytest.raises(TransactionManagementError):
         services.record(act="test.thing.done", at=NOON)
     assert services.record(act="test.thing.done", at=NOON, result="refused").entry_id
@@ -343,7 +342,6 @@ def test_months_ahead_stand_ready_and_are_made_once() -> None:
     assert services.ensure_partitions(ahead=5) == 0
 
 
-@pytest.mark.django_db(transaction=True)
 def test_rows_of_the_default_partition_are_carried_over_when_their_month_is_made(
     journal: Path,
 ) -> None:
