@@ -61,11 +61,12 @@ class Gate:
         return account
 
     def _check_shape(self, request: HttpRequest) -> None:
-        unknown = [name for name in request.GET if name not in self._query]
+        unknown = [str(name)[:60] for name in request.GET if name not in self._query]
         if unknown:
             known = "、".join(sorted(self._query)) or "无"
             raise UnknownParameter(
-                f"不认识参数“{unknown[0][:60]}”，可用的参数：{known}。", field=unknown[0][:60]
+                f"不认识参数“{unknown[0]}”，可用的参数：{known}。",
+                field=unknown[0],
             )
         if "\x00" in request.path:
             raise BadRequest("地址中含有空字符，请检查后重试。")
@@ -84,13 +85,12 @@ def enter(request: HttpRequest, right: str | None) -> Any:
     header = request.headers.get("Authorization", "")
     if header:
         key = services.authenticate(header=header, address=audit.current_origin().address, at=at)
-        request.user = account = key.account
-    else:
-        account = request.user
-        if not account.is_authenticated:
-            raise NotSignedIn("请先登录，或在 Authorization 中提供接口密钥。")
-        if request.method not in SAFE_METHODS and check_csrf(request) is not None:
-            raise CsrfMissing("缺少或无效的 X-CSRFToken，请刷新页面后重试。")
+        request.user = key.account
+    account = request.user
+    if not account.is_authenticated:
+        raise NotSignedIn("请先登录，或在 Authorization 中提供接口密钥。")
+    if key is None and request.method not in SAFE_METHODS and check_csrf(request) is not None:
+        raise CsrfMissing("缺少或无效的 X-CSRFToken，请刷新页面后重试。")
     request.api_key = key  # type: ignore[attr-defined]
     if right is not None and not (account.has_perm(right) and (key is None or right in key.scopes)):
         audit.record(

@@ -41,16 +41,17 @@ def answer_act(
 ) -> HttpResponse:
     """Run an act of the API once, or answer what it answered before."""
     key = request.headers.get("Idempotency-Key")
+    account_id = _account_id(request)
     with transaction.atomic():
         if key is not None:
             digest = content_digest(request)
-            if not _lock(request.user.pk, key, wait=False):
+            if not _lock(account_id, key, wait=False):
                 raise StillRunning(
                     "相同幂等键的请求仍在处理，请稍后用同一个键重试，将得到它的结果。",
                     field="Idempotency-Key",
                     retry_after=STILL_RUNNING_RETRY,
                 )
-            kept = _kept(request.user.pk, key)
+            kept = _kept(account_id, key)
             if kept is not None:
                 if kept.digest != digest or kept.operation != operation:
                     raise KeyReused(
@@ -67,7 +68,7 @@ def answer_act(
             body = msgspec.json.encode(errors.body_of(refusal, _trace_id(request)))
         if key is not None:
             IdempotentAnswer.objects.create(
-                account_id=request.user.pk,
+                account_id=account_id,
                 key=key,
                 operation=operation,
                 digest=digest,
@@ -96,15 +97,16 @@ def once(
         key = f"form:{token[:100]}"
         operation = request.path[:300]
         with transaction.atomic():
-            _lock(request.user.pk, key, wait=True)
-            kept = _kept(request.user.pk, key)
+            account_id = _account_id(request)
+            _lock(account_id, key, wait=True)
+            kept = _kept(account_id, key)
             if kept is not None:
                 return HttpResponseRedirect(kept.body)
             with transaction.atomic():
                 response = view(request, *args, **kwargs)
             if 300 <= response.status_code < 400:
                 IdempotentAnswer.objects.create(
-                    account_id=request.user.pk,
+                    account_id=account_id,
                     key=key,
                     operation=operation,
                     digest="",
@@ -175,6 +177,11 @@ def _journal_refusal(request: HttpRequest, operation: str, refusal: Refusal) -> 
         detail={"operation": operation, "code": refusal.code, "field": refusal.field},
         result="refused",
     )
+
+
+def _account_id(request: HttpRequest) -> int:
+    """The caller is signed in by now; an account always has a number."""
+    return int(request.user.pk or 0)
 
 
 def _at(request: HttpRequest) -> Any:

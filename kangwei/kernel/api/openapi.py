@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
+from ninja import NinjaAPI
 
 from kangwei.kernel.refusals import Refusal
 
@@ -75,7 +76,10 @@ IDEMPOTENCY_PARAMETER: dict[str, Any] = {
 @functools.cache
 def document() -> dict[str, Any]:
     """The whole description; the same for everybody, made once per process."""
-    api = build_api()
+    return describe(build_api())
+
+
+def describe(api: NinjaAPI) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.json.decode(
         msgspec.json.encode(_plain(api.get_openapi_schema(path_prefix="api/v1/")))
     )

@@ -47,7 +47,7 @@ class ApiRequest(HttpRequest):
     """The request an operation gets: who, when, under which trace."""
 
     if TYPE_CHECKING:
-        user: Account  # type: ignore[assignment]
+        user: Account
         at: datetime
         trace_id: str
         api_key: ApiKey | None

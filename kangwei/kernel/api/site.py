@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -57,25 +58,24 @@ def _has_zero(value: Any) -> bool:
 
 @functools.cache
 def build_api() -> NinjaAPI:
-    """Made once per process, after every app's `ready()`."""
+    """The product's API, made once per process, after every app's `ready()`."""
+    return make_api(registry.routers(), namespace="api-1")
+
+
+def make_api(routers: Sequence[tuple[str, registry.KwRouter]], *, namespace: str) -> NinjaAPI:
+    """An API of these routers with our parser and our form of errors."""
     api = NinjaAPI(
         title="康维开放接口",
         version="1",
-        urls_namespace="api-1",
+        urls_namespace=namespace,
         docs_url=None,
         openapi_url=None,
         parser=StrictParser(),
     )
-    for prefix, router in registry.routers():
+    for prefix, router in routers:
         api.add_router(prefix, router.ninja)
-    api.add_exception_handler(Refusal, _refused)
-    api.add_exception_handler(ValidationError, _invalid)
-    api.add_exception_handler(HttpError, _http_error)
-    api.add_exception_handler(Http404, _absent)
-    api.add_exception_handler(DataError, _out_of_range)
-    api.add_exception_handler(OperationalError, _away)
-    api.add_exception_handler(InterfaceError, _away)
-    api.add_exception_handler(Exception, _unforeseen)
+    for kind, handler in HANDLERS:
+        api.add_exception_handler(kind, handler)
     return api
 
 
@@ -115,3 +115,16 @@ def _unforeseen(request: HttpRequest, failure: Exception) -> HttpResponse:
     return errors.answer(
         request, errors.Unforeseen(f"服务内部错误，请把跟踪编号 {trace_id} 告诉系统管理员。")
     )
+
+
+#: ninja picks the handler of the nearest class.
+HANDLERS: list[tuple[type[Exception], Callable[[HttpRequest, Any], HttpResponse]]] = [
+    (Refusal, _refused),
+    (ValidationError, _invalid),
+    (HttpError, _http_error),
+    (Http404, _absent),
+    (DataError, _out_of_range),
+    (OperationalError, _away),
+    (InterfaceError, _away),
+    (Exception, _unforeseen),
+]

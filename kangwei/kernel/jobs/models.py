@@ -16,7 +16,9 @@ from . import stopping
 from .registry import Interrupted
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+    from django.contrib.auth.models import AnonymousUser
+
+    from kangwei.kernel.organisations.models import Account
 
 #: A run tells its progress at most this often, in seconds: a bar needs no more.
 PROGRESS_EVERY = 1.0
@@ -151,11 +153,11 @@ class ScheduleRun(models.Model):
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+    def visible_to(self, user: Account | AnonymousUser) -> Self:
         """One's own runs; all of them with the right to watch over background work."""
         if not user.is_authenticated:
             return self.none()
-        if user.has_perm("jobs.view_all_runs"):  # type: ignore[union-attr]
+        if user.has_perm("jobs.view_all_runs"):
             return self
         return self.filter(owner=user.pk)
 

@@ -16,7 +16,9 @@ from .models import KnownSchedule, Run, SchedulePause, ScheduleRun
 from .rules import due
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+    from django.contrib.auth.models import AnonymousUser
+
+    from kangwei.kernel.organisations.models import Account
 
 #: A due moment younger than this is not missed yet: its worker may be starting.
 GRACE = timedelta(minutes=5)
@@ -26,8 +28,8 @@ MISSED_WITHIN = timedelta(days=35)
 MISSED_WITHIN_IF_FREQUENT = timedelta(days=1)
 
 
-def runs_visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Run]:
-    return Run.objects.visible_to(user).select_related("owner")  # type: ignore[attr-defined,no-any-return]
+def runs_visible_to(user: Account | AnonymousUser) -> QuerySet[Run]:
+    return Run.objects.visible_to(user).select_related("owner")
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,7 @@ def missed(at: datetime) -> list[MissedSchedule]:
         frequent = due.interval(row.cron, at) < timedelta(hours=1)
         within = MISSED_WITHIN_IF_FREQUENT if frequent else MISSED_WITHIN
         since = max(at - within, row.in_force_since)
-        for span in due.missed(
-            row.cron, since, at - GRACE, ledger[row.name], pauses[row.name]
-        ):
+        for span in due.missed(row.cron, since, at - GRACE, ledger[row.name], pauses[row.name]):
             found.append(MissedSchedule(row.name, row.title, span))
     return sorted(found, key=lambda one: one.span.last, reverse=True)
 
@@ -160,5 +160,5 @@ def queue_health() -> QueueHealth:
 
 def open_runs(kinds: Sequence[str] = ()) -> QuerySet[Run]:
     """Runs that are waiting or running, of some kinds or of all."""
-    rows = Run.objects.open()  # type: ignore[attr-defined]
-    return rows.filter(kind__in=kinds) if kinds else rows  # type: ignore[no-any-return]
+    rows = Run.objects.open()
+    return rows.filter(kind__in=kinds) if kinds else rows

@@ -9,7 +9,6 @@ each must give the same result when called twice.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import InterfaceError, OperationalError, transaction
 from procrastinate import exceptions as queue_errors
 from procrastinate.contrib.django import app
+from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DATABASE_LOST = (OperationalError, InterfaceError)
 #: A lost database comes back: such a job is tried again after these seconds.
-DATABASE_WAITS = (2, 5, 10, 20, 30, 60, 60, 60, 120, 120)
+DATABASE_WAITS: tuple[int, ...] = (2, 5, 10, 20, 30, 60, 60, 60, 120, 120)
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,7 @@ def task(
     """
 
     def register(work: Callable[..., object]) -> Task:
-        @functools.wraps(work)
-        def carried(context: Any, **arguments: Any) -> None:
+        def carried(context: JobContext, /, **arguments: Any) -> None:
             with audit.origin(channel="job", trace_id=f"job-{context.job.id}"):
                 work(**arguments)
 
@@ -146,14 +145,19 @@ _schedules: dict[str, Schedule] = {}
 
 
 def schedule(
-    *, name: str, title: str, cron: str, catch_up: timedelta = timedelta(days=1)
+    *,
+    name: str,
+    title: str,
+    cron: str,
+    catch_up: timedelta = timedelta(days=1),
+    description: str = "",
 ) -> Callable[[Callable[[datetime], str]], Schedule]:
     """Register a function to be called whenever `cron` falls due in Asia/Shanghai.
 
     It gets the moment at which it is called and answers with one Chinese sentence, the summary
     in the ledger. When the worker was down, the last missed moment is made up (补做) if it is
-    not older than `catch_up`; earlier ones stay visible as missed. The function's docstring is
-    the description on the schedules page.
+    not older than `catch_up`; earlier ones stay visible as missed. `description` tells the
+    reader of the schedules page what it is good for.
     """
     if not due.is_cron(cron):
         raise ValueError(f"schedule {name}: {cron!r} is not a cron line of five fields")
@@ -161,7 +165,7 @@ def schedule(
     def register(work: Callable[[datetime], str]) -> Schedule:
         if name in _schedules:
             raise ValueError(f"schedule {name} is registered twice")
-        found = Schedule(name, title, cron, work, catch_up, " ".join((work.__doc__ or "").split()))
+        found = Schedule(name, title, cron, work, catch_up, description)
         _schedules[name] = found
         return found
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Q, Value
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from kangwei.kernel.audit import services as audit
@@ -225,7 +225,7 @@ def claim_run(*, run_id: int, at: datetime) -> Run | None:
     claimed = (
         Run.objects.filter(pk=run_id)
         .open()
-        .update(  # type: ignore[attr-defined]
+        .update(
             state=Run.State.RUNNING,
             attempt=F("attempt") + 1,
             started_at=Coalesce("started_at", Value(at)),
@@ -246,7 +246,9 @@ def end_run(
     """Write how a run ended; answers False when another worker has taken it over meanwhile."""
     values: dict[str, Any] = {"state": state, "error": error[:500], "heartbeat_at": at}
     if state == Run.State.DONE:
-        values |= {"result": dict(result or {}), "note": ""}
+        # Progress is told once a second at most; what is done is done in full.
+        whole = Case(When(total__gt=0, then=F("total")), default=F("done"))
+        values |= {"result": dict(result or {}), "note": "", "done": whole}
     if state != Run.State.WAITING:
         values["finished_at"] = at
     mine = Run.objects.filter(pk=run.pk, attempt=run.attempt, state=Run.State.RUNNING)

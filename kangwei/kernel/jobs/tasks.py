@@ -73,8 +73,13 @@ def perform_run(*, run_id: int) -> None:
     services.end_run(run=run, state=state, at=clock.now(), result=result, error=error)
 
 
-@schedule(name="jobs.tidy", title="清理已结束的后台任务", cron="20 3 * * *")
+@schedule(
+    name="jobs.tidy",
+    title="清理已结束的后台任务",
+    cron="20 3 * * *",
+    description="删除一周前完成的队列任务和过期的定时运行记录，失败的保留更久。",
+)
 def tidy(at: datetime) -> str:
-    """删除一周前完成的队列任务和过期的定时运行记录，失败的保留更久。"""
+    """Daily tidying of the queue and of the ledger of schedules."""
     jobs, rows = services.delete_old(at=at)
     return f"删除队列任务 {jobs} 条、运行记录 {rows} 条。"

@@ -31,6 +31,7 @@ from .rules import due
 logger = logging.getLogger("kangwei.jobs")
 
 RESCUE_EVERY = 15.0
+HEARTBEAT_EVERY = 8.0
 #: A job that does not end within this time after a stop is asked for is left to the rescue.
 STOP_WITHIN = 15.0
 
@@ -65,9 +66,7 @@ def run(*, threads: int, one_shot: bool = False) -> None:
 async def _work(threads: int, one_shot: bool) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="job"))
-    connector = PsycopgConnector(
-        kwargs={**connector_params(), "autocommit": True}, min_size=1, max_size=2
-    )
+    connector = PsycopgConnector(kwargs=connector_params(), min_size=1, max_size=2)
     # A second app over the same tasks: the worker speaks to the queue on connections of its own,
     # while `defer` inside a job stays on Django's connection and thus in the job's transaction.
     worker_app = DjangoApp(connector=connector)
@@ -80,7 +79,7 @@ async def _work(threads: int, one_shot: bool) -> None:
                 wait=not one_shot,
                 install_signal_handlers=False,
                 shutdown_graceful_timeout=STOP_WITHIN,
-                update_heartbeat_interval=8.0,
+                update_heartbeat_interval=HEARTBEAT_EVERY,
                 stalled_worker_timeout=services.DEAD_AFTER.total_seconds(),
             )
         )

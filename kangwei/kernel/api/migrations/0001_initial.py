@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,101 +15,210 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60, verbose_name='用途')),
-                ('prefix', models.CharField(max_length=12, unique=True, verbose_name='前缀')),
-                ('digest', models.CharField(max_length=64, verbose_name='摘要')),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=120), size=None, verbose_name='权限范围')),
-                ('addresses', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), blank=True, default=list, size=None, verbose_name='允许的地址')),
-                ('calls_per_minute', models.PositiveIntegerField(default=600, verbose_name='每分钟调用上限')),
-                ('created_at', models.DateTimeField(verbose_name='创建时间')),
-                ('expires_at', models.DateTimeField(verbose_name='到期时间')),
-                ('last_used_at', models.DateTimeField(null=True, verbose_name='最近使用时间')),
-                ('revoked_at', models.DateTimeField(null=True, verbose_name='作废时间')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to=settings.AUTH_USER_MODEL, verbose_name='账号')),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='创建人')),
-                ('revoked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='作废人')),
-                ('rotated_from', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='successor', to='api.apikey', verbose_name='轮换自')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60, verbose_name="用途")),
+                ("prefix", models.CharField(max_length=12, unique=True, verbose_name="前缀")),
+                ("digest", models.CharField(max_length=64, verbose_name="摘要")),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=120),
+                        size=None,
+                        verbose_name="权限范围",
+                    ),
+                ),
+                (
+                    "addresses",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=50),
+                        blank=True,
+                        default=list,
+                        size=None,
+                        verbose_name="允许的地址",
+                    ),
+                ),
+                (
+                    "calls_per_minute",
+                    models.PositiveIntegerField(default=600, verbose_name="每分钟调用上限"),
+                ),
+                ("created_at", models.DateTimeField(verbose_name="创建时间")),
+                ("expires_at", models.DateTimeField(verbose_name="到期时间")),
+                ("last_used_at", models.DateTimeField(null=True, verbose_name="最近使用时间")),
+                ("revoked_at", models.DateTimeField(null=True, verbose_name="作废时间")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="api_keys",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="账号",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="创建人",
+                    ),
+                ),
+                (
+                    "revoked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="作废人",
+                    ),
+                ),
+                (
+                    "rotated_from",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="successor",
+                        to="api.apikey",
+                        verbose_name="轮换自",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '接口密钥',
-                'verbose_name_plural': '接口密钥',
-                'permissions': [('use_api_keys', '使用接口密钥'), ('manage_api_keys', '管理他人的接口密钥'), ('view_metrics', '读取运行指标')],
-                'default_permissions': (),
+                "verbose_name": "接口密钥",
+                "verbose_name_plural": "接口密钥",
+                "permissions": [
+                    ("use_api_keys", "使用接口密钥"),
+                    ("manage_api_keys", "管理他人的接口密钥"),
+                    ("view_metrics", "读取运行指标"),
+                ],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='CallWindow',
+            name="CallWindow",
             fields=[
-                ('key', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='api.apikey', verbose_name='密钥')),
-                ('minute', models.BigIntegerField(verbose_name='分钟')),
-                ('calls', models.IntegerField(verbose_name='次数')),
+                (
+                    "key",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="api.apikey",
+                        verbose_name="密钥",
+                    ),
+                ),
+                ("minute", models.BigIntegerField(verbose_name="分钟")),
+                ("calls", models.IntegerField(verbose_name="次数")),
             ],
             options={
-                'verbose_name': '调用计数',
-                'verbose_name_plural': '调用计数',
-                'default_permissions': (),
+                "verbose_name": "调用计数",
+                "verbose_name_plural": "调用计数",
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='IdempotentAnswer',
+            name="IdempotentAnswer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200, verbose_name='幂等键')),
-                ('operation', models.CharField(max_length=300, verbose_name='操作')),
-                ('digest', models.CharField(max_length=64, verbose_name='内容摘要')),
-                ('status', models.PositiveSmallIntegerField(verbose_name='状态码')),
-                ('body', models.TextField(verbose_name='应答')),
-                ('created_at', models.DateTimeField(db_index=True, verbose_name='时间')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='账号')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=200, verbose_name="幂等键")),
+                ("operation", models.CharField(max_length=300, verbose_name="操作")),
+                ("digest", models.CharField(max_length=64, verbose_name="内容摘要")),
+                ("status", models.PositiveSmallIntegerField(verbose_name="状态码")),
+                ("body", models.TextField(verbose_name="应答")),
+                ("created_at", models.DateTimeField(db_index=True, verbose_name="时间")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="账号",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '幂等应答',
-                'verbose_name_plural': '幂等应答',
-                'default_permissions': (),
+                "verbose_name": "幂等应答",
+                "verbose_name_plural": "幂等应答",
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Traffic',
+            name="Traffic",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('operation', models.CharField(max_length=300, verbose_name='操作')),
-                ('status', models.PositiveSmallIntegerField(verbose_name='状态码')),
-                ('requests', models.BigIntegerField(verbose_name='次数')),
-                ('seconds', models.FloatField(verbose_name='耗时')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("operation", models.CharField(max_length=300, verbose_name="操作")),
+                ("status", models.PositiveSmallIntegerField(verbose_name="状态码")),
+                ("requests", models.BigIntegerField(verbose_name="次数")),
+                ("seconds", models.FloatField(verbose_name="耗时")),
             ],
             options={
-                'verbose_name': '请求统计',
-                'verbose_name_plural': '请求统计',
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('operation', 'status'), name='api_traffic_once')],
+                "verbose_name": "请求统计",
+                "verbose_name_plural": "请求统计",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("operation", "status"), name="api_traffic_once")
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at'))), name='api_key_expires_after_creation'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("expires_at__gt", models.F("created_at"))),
+                name="api_key_expires_after_creation",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('revoked_at', None), ('revoked_by', None)), models.Q(('revoked_at__isnull', False), ('revoked_by__isnull', False)), _connector='OR'), name='api_key_revoked_by_someone'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("revoked_at", None), ("revoked_by", None)),
+                    models.Q(("revoked_at__isnull", False), ("revoked_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="api_key_revoked_by_someone",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('calls_per_minute__gt', 0)), name='api_key_some_calls'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("calls_per_minute__gt", 0)), name="api_key_some_calls"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('scopes', []), _negated=True), name='api_key_some_scope'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("scopes", []), _negated=True), name="api_key_some_scope"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='idempotentanswer',
-            constraint=models.UniqueConstraint(fields=('account', 'key'), name='api_answer_once'),
+            model_name="idempotentanswer",
+            constraint=models.UniqueConstraint(fields=("account", "key"), name="api_answer_once"),
         ),
         migrations.AddConstraint(
-            model_name='idempotentanswer',
-            constraint=models.CheckConstraint(condition=models.Q(('status__gte', 200), ('status__lt', 500)), name='api_answer_final'),
+            model_name="idempotentanswer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__gte", 200), ("status__lt", 500)),
+                name="api_answer_final",
+            ),
         ),
         # Counters: written at every call, owed to nobody, so they need no write-ahead log.
         migrations.RunSQL(

@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,91 +14,342 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='KnownSchedule',
+            name="KnownSchedule",
             fields=[
-                ('name', models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name='名称')),
-                ('title', models.CharField(max_length=100, verbose_name='标题')),
-                ('cron', models.CharField(max_length=60, verbose_name='周期')),
-                ('in_force_since', models.DateTimeField(verbose_name='生效时间')),
-                ('retired_at', models.DateTimeField(null=True, verbose_name='停用时间')),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100, primary_key=True, serialize=False, verbose_name="名称"
+                    ),
+                ),
+                ("title", models.CharField(max_length=100, verbose_name="标题")),
+                ("cron", models.CharField(max_length=60, verbose_name="周期")),
+                ("in_force_since", models.DateTimeField(verbose_name="生效时间")),
+                ("retired_at", models.DateTimeField(null=True, verbose_name="停用时间")),
             ],
             options={
-                'verbose_name': '定时任务',
-                'verbose_name_plural': '定时任务',
-                'permissions': [('view_schedule', '查看定时任务'), ('manage_schedule', '执行和暂停定时任务')],
-                'default_permissions': (),
+                "verbose_name": "定时任务",
+                "verbose_name_plural": "定时任务",
+                "permissions": [
+                    ("view_schedule", "查看定时任务"),
+                    ("manage_schedule", "执行和暂停定时任务"),
+                ],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=80, verbose_name='类型')),
-                ('title', models.CharField(max_length=200, verbose_name='标题')),
-                ('arguments', models.JSONField(default=dict, verbose_name='参数')),
-                ('state', models.CharField(choices=[('waiting', '等待'), ('running', '运行中'), ('done', '完成'), ('failed', '失败'), ('cancelled', '已取消')], default='waiting', max_length=10, verbose_name='状态')),
-                ('done', models.PositiveBigIntegerField(default=0, verbose_name='已完成')),
-                ('total', models.PositiveBigIntegerField(default=0, verbose_name='总数')),
-                ('note', models.CharField(blank=True, max_length=200, verbose_name='进度说明')),
-                ('result', models.JSONField(null=True, verbose_name='结果')),
-                ('error', models.CharField(blank=True, max_length=500, verbose_name='错误')),
-                ('attempt', models.PositiveIntegerField(default=0, verbose_name='第几次执行')),
-                ('created_at', models.DateTimeField(verbose_name='创建时间')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='开始时间')),
-                ('heartbeat_at', models.DateTimeField(null=True, verbose_name='最近进展')),
-                ('finished_at', models.DateTimeField(null=True, verbose_name='结束时间')),
-                ('cancel_requested_at', models.DateTimeField(null=True, verbose_name='请求取消时间')),
-                ('cancel_requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='取消人')),
-                ('owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='发起人')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=80, verbose_name="类型")),
+                ("title", models.CharField(max_length=200, verbose_name="标题")),
+                ("arguments", models.JSONField(default=dict, verbose_name="参数")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "等待"),
+                            ("running", "运行中"),
+                            ("done", "完成"),
+                            ("failed", "失败"),
+                            ("cancelled", "已取消"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="状态",
+                    ),
+                ),
+                ("done", models.PositiveBigIntegerField(default=0, verbose_name="已完成")),
+                ("total", models.PositiveBigIntegerField(default=0, verbose_name="总数")),
+                ("note", models.CharField(blank=True, max_length=200, verbose_name="进度说明")),
+                ("result", models.JSONField(null=True, verbose_name="结果")),
+                ("error", models.CharField(blank=True, max_length=500, verbose_name="错误")),
+                ("attempt", models.PositiveIntegerField(default=0, verbose_name="第几次执行")),
+                ("created_at", models.DateTimeField(verbose_name="创建时间")),
+                ("started_at", models.DateTimeField(null=True, verbose_name="开始时间")),
+                ("heartbeat_at", models.DateTimeField(null=True, verbose_name="最近进展")),
+                ("finished_at", models.DateTimeField(null=True, verbose_name="结束时间")),
+                (
+                    "cancel_requested_at",
+                    models.DateTimeField(null=True, verbose_name="请求取消时间"),
+                ),
+                (
+                    "cancel_requested_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="取消人",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="发起人",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '长任务',
-                'verbose_name_plural': '长任务',
-                'permissions': [('view_all_runs', '查看全部后台任务')],
-                'default_permissions': (),
-                'indexes': [models.Index(fields=['owner', '-created_at'], name='jobs_run_owner_recent'), models.Index(condition=models.Q(('state__in', ['waiting', 'running'])), fields=['created_at'], name='jobs_run_open')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('finished_at', None), ('state', 'waiting')), models.Q(('finished_at', None), ('started_at__isnull', False), ('state', 'running')), models.Q(('finished_at__isnull', False), ('started_at__isnull', False), ('state__in', ['done', 'failed'])), models.Q(('finished_at__isnull', False), ('state', 'cancelled')), _connector='OR'), name='jobs_run_state_times'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), models.Q(('error', ''), _negated=True)), models.Q(models.Q(('state', 'failed'), _negated=True), ('error', '')), _connector='OR'), name='jobs_run_failed_with_error'), models.CheckConstraint(condition=models.Q(('state', 'done'), ('result__isnull', True), _connector='OR'), name='jobs_run_result_when_done'), models.CheckConstraint(condition=models.Q(models.Q(('cancel_requested_at', None), ('cancel_requested_by', None)), models.Q(('cancel_requested_at__isnull', False), ('cancel_requested_by__isnull', False)), _connector='OR'), name='jobs_run_cancelled_by_someone'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'cancelled'), _negated=True), ('cancel_requested_at__isnull', False), _connector='OR'), name='jobs_run_cancelled_on_request'), models.CheckConstraint(condition=models.Q(('total', 0), ('done__lte', models.F('total')), _connector='OR'), name='jobs_run_not_beyond_total')],
+                "verbose_name": "长任务",
+                "verbose_name_plural": "长任务",
+                "permissions": [("view_all_runs", "查看全部后台任务")],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(fields=["owner", "-created_at"], name="jobs_run_owner_recent"),
+                    models.Index(
+                        condition=models.Q(("state__in", ["waiting", "running"])),
+                        fields=["created_at"],
+                        name="jobs_run_open",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at", None), ("state", "waiting")),
+                            models.Q(
+                                ("finished_at", None),
+                                ("started_at__isnull", False),
+                                ("state", "running"),
+                            ),
+                            models.Q(
+                                ("finished_at__isnull", False),
+                                ("started_at__isnull", False),
+                                ("state__in", ["done", "failed"]),
+                            ),
+                            models.Q(("finished_at__isnull", False), ("state", "cancelled")),
+                            _connector="OR",
+                        ),
+                        name="jobs_run_state_times",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "failed"), models.Q(("error", ""), _negated=True)),
+                            models.Q(models.Q(("state", "failed"), _negated=True), ("error", "")),
+                            _connector="OR",
+                        ),
+                        name="jobs_run_failed_with_error",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state", "done"), ("result__isnull", True), _connector="OR"
+                        ),
+                        name="jobs_run_result_when_done",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cancel_requested_at", None), ("cancel_requested_by", None)),
+                            models.Q(
+                                ("cancel_requested_at__isnull", False),
+                                ("cancel_requested_by__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="jobs_run_cancelled_by_someone",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "cancelled"), _negated=True),
+                            ("cancel_requested_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="jobs_run_cancelled_on_request",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("total", 0), ("done__lte", models.F("total")), _connector="OR"
+                        ),
+                        name="jobs_run_not_beyond_total",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SchedulePause',
+            name="SchedulePause",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('from_at', models.DateTimeField(verbose_name='暂停时间')),
-                ('reason', models.CharField(max_length=200, verbose_name='原因')),
-                ('until_at', models.DateTimeField(null=True, verbose_name='恢复时间')),
-                ('paused_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='暂停人')),
-                ('resumed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='恢复人')),
-                ('schedule', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pauses', to='jobs.knownschedule', verbose_name='定时任务')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("from_at", models.DateTimeField(verbose_name="暂停时间")),
+                ("reason", models.CharField(max_length=200, verbose_name="原因")),
+                ("until_at", models.DateTimeField(null=True, verbose_name="恢复时间")),
+                (
+                    "paused_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="暂停人",
+                    ),
+                ),
+                (
+                    "resumed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="恢复人",
+                    ),
+                ),
+                (
+                    "schedule",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pauses",
+                        to="jobs.knownschedule",
+                        verbose_name="定时任务",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '定时任务暂停',
-                'verbose_name_plural': '定时任务暂停',
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(condition=models.Q(('until_at', None)), fields=('schedule',), name='jobs_pause_one_open'), models.CheckConstraint(condition=models.Q(models.Q(('resumed_by', None), ('until_at', None)), models.Q(('resumed_by__isnull', False), ('until_at__gt', models.F('from_at'))), _connector='OR'), name='jobs_pause_resumed_by_someone'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='jobs_pause_has_reason')],
+                "verbose_name": "定时任务暂停",
+                "verbose_name_plural": "定时任务暂停",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("until_at", None)),
+                        fields=("schedule",),
+                        name="jobs_pause_one_open",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("resumed_by", None), ("until_at", None)),
+                            models.Q(
+                                ("resumed_by__isnull", False), ("until_at__gt", models.F("from_at"))
+                            ),
+                            _connector="OR",
+                        ),
+                        name="jobs_pause_resumed_by_someone",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True),
+                        name="jobs_pause_has_reason",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ScheduleRun',
+            name="ScheduleRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('due_at', models.DateTimeField(verbose_name='应执行时间')),
-                ('how', models.CharField(choices=[('timed', '定时'), ('made_up', '补做'), ('by_hand', '手工')], max_length=10, verbose_name='方式')),
-                ('recorded_at', models.DateTimeField(verbose_name='登记时间')),
-                ('outcome', models.CharField(choices=[('waiting', '等待'), ('running', '运行中'), ('done', '完成'), ('failed', '失败'), ('skipped', '跳过')], default='waiting', max_length=10, verbose_name='结果')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='开始时间')),
-                ('finished_at', models.DateTimeField(null=True, verbose_name='结束时间')),
-                ('summary', models.CharField(blank=True, max_length=500, verbose_name='摘要')),
-                ('error', models.CharField(blank=True, max_length=500, verbose_name='错误')),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='执行人')),
-                ('schedule', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='jobs.knownschedule', verbose_name='定时任务')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("due_at", models.DateTimeField(verbose_name="应执行时间")),
+                (
+                    "how",
+                    models.CharField(
+                        choices=[("timed", "定时"), ("made_up", "补做"), ("by_hand", "手工")],
+                        max_length=10,
+                        verbose_name="方式",
+                    ),
+                ),
+                ("recorded_at", models.DateTimeField(verbose_name="登记时间")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "等待"),
+                            ("running", "运行中"),
+                            ("done", "完成"),
+                            ("failed", "失败"),
+                            ("skipped", "跳过"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="结果",
+                    ),
+                ),
+                ("started_at", models.DateTimeField(null=True, verbose_name="开始时间")),
+                ("finished_at", models.DateTimeField(null=True, verbose_name="结束时间")),
+                ("summary", models.CharField(blank=True, max_length=500, verbose_name="摘要")),
+                ("error", models.CharField(blank=True, max_length=500, verbose_name="错误")),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="执行人",
+                    ),
+                ),
+                (
+                    "schedule",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="jobs.knownschedule",
+                        verbose_name="定时任务",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '定时任务运行记录',
-                'verbose_name_plural': '定时任务运行记录',
-                'default_permissions': (),
-                'indexes': [models.Index(fields=['-due_at'], name='jobs_schedulerun_recent')],
-                'constraints': [models.UniqueConstraint(fields=('schedule', 'due_at'), name='jobs_schedulerun_once'), models.CheckConstraint(condition=models.Q(models.Q(('by__isnull', False), ('how', 'by_hand')), models.Q(models.Q(('how', 'by_hand'), _negated=True), ('by__isnull', True)), _connector='OR'), name='jobs_schedulerun_by_hand_by_whom'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at', None), ('outcome', 'waiting'), ('started_at', None)), models.Q(('finished_at', None), ('outcome', 'running'), ('started_at__isnull', False)), models.Q(('finished_at__isnull', False), ('outcome', 'done'), ('started_at__isnull', False)), models.Q(('finished_at__isnull', False), ('outcome__in', ['failed', 'skipped'])), _connector='OR'), name='jobs_schedulerun_outcome_times'), models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'failed'), models.Q(('error', ''), _negated=True)), models.Q(models.Q(('outcome', 'failed'), _negated=True), ('error', '')), _connector='OR'), name='jobs_schedulerun_failed_with_error')],
+                "verbose_name": "定时任务运行记录",
+                "verbose_name_plural": "定时任务运行记录",
+                "default_permissions": (),
+                "indexes": [models.Index(fields=["-due_at"], name="jobs_schedulerun_recent")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("schedule", "due_at"), name="jobs_schedulerun_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("by__isnull", False), ("how", "by_hand")),
+                            models.Q(
+                                models.Q(("how", "by_hand"), _negated=True), ("by__isnull", True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="jobs_schedulerun_by_hand_by_whom",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("finished_at", None), ("outcome", "waiting"), ("started_at", None)
+                            ),
+                            models.Q(
+                                ("finished_at", None),
+                                ("outcome", "running"),
+                                ("started_at__isnull", False),
+                            ),
+                            models.Q(
+                                ("finished_at__isnull", False),
+                                ("outcome", "done"),
+                                ("started_at__isnull", False),
+                            ),
+                            models.Q(
+                                ("finished_at__isnull", False),
+                                ("outcome__in", ["failed", "skipped"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="jobs_schedulerun_outcome_times",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("outcome", "failed"), models.Q(("error", ""), _negated=True)),
+                            models.Q(models.Q(("outcome", "failed"), _negated=True), ("error", "")),
+                            _connector="OR",
+                        ),
+                        name="jobs_schedulerun_failed_with_error",
+                    ),
+                ],
             },
         ),
     ]
