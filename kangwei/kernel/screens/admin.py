@@ -208,6 +208,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):  # type: ignore[misc]
         declared = [str(name) for name in super().get_list_display(request)]
         hidden = self.hidden_columns(request)
         extra = {
+            "title": str(self.opts.verbose_name_plural),
             "kw_columns": [
                 (name, tables.column_label(name, self.model, self), name not in hidden, i == 0)
                 for i, name in enumerate(declared)

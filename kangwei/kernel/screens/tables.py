@@ -19,6 +19,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 EMPTY = mark_safe('<span class="kw-empty-value" aria-label="空">—</span>')
 
+NO = mark_safe('<span class="kw-subtle">否</span>')
+
 Plain = str | int | float | Decimal | datetime | date | bool | None
 
 
@@ -83,7 +85,7 @@ def html_of(name: str, row: models.Model, admin: Any) -> tuple[SafeString | str,
         tone = label.get(value, "neutral") if isinstance(label, dict) else "neutral"
         return badge(str(value), TONES.get(tone, tone)), False
     if getattr(attribute, "boolean", False) or isinstance(value, bool):
-        return (badge("是", "good") if value else badge("否")), False
+        return (badge("是", "good") if value else NO), False
     text = _choice(field, value)
     if isinstance(value, int | float | Decimal) and not getattr(field, "choices", None):
         return localize(value), not (field is not None and field.primary_key)
