@@ -116,6 +116,10 @@ def _complete(operation: dict[str, Any]) -> None:
     operation["security"] = [{"key": []}, {"session": []}]
     if right:
         operation["x-right"] = right
+    for parameter in operation.get("parameters", []):
+        # A list of examples belongs to the schema, where it also stands; here it would be a map.
+        if isinstance(parameter.get("examples"), list):
+            parameter["example"] = parameter.pop("examples")[0]
     if is_act:
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
     if "requestBody" in operation and ours.get("example") is not None:

@@ -23,7 +23,6 @@ class Paging(Schema):
         "",
         max_length=100,
         description="排序字段，逗号分隔，前面加 - 为倒序；可用的字段见接口说明",
-        examples=[""],
     )
 
 

@@ -27,10 +27,7 @@ class StrictParser(Parser):
     """JSON as the standard has it; no zero characters, which PostgreSQL cannot store."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        try:
-            body = request.body
-        except RequestDataTooBig:
-            raise errors.TooLarge("请求内容过大，请分批提交。") from None
+        body = request.body
         try:
             found = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -88,8 +85,16 @@ def _invalid(request: HttpRequest, failure: ValidationError) -> HttpResponse:
 
 
 def _http_error(request: HttpRequest, failure: HttpError) -> HttpResponse:
-    # ninja's own: a form that cannot be parsed.
+    # ninja wraps whatever went wrong while it read the body, our own refusals too.
+    if isinstance(failure.__cause__, Refusal):
+        return errors.answer(request, failure.__cause__)
+    if isinstance(failure.__cause__, RequestDataTooBig):
+        return _too_large(request, failure.__cause__)
     return errors.answer(request, errors.BadRequest("请求内容无法解析，请检查后重试。"))
+
+
+def _too_large(request: HttpRequest, failure: RequestDataTooBig) -> HttpResponse:
+    return errors.answer(request, errors.TooLarge("请求内容过大，请分批提交。"))
 
 
 def _absent(request: HttpRequest, failure: Http404) -> HttpResponse:
@@ -123,6 +128,7 @@ HANDLERS: list[tuple[type[Exception], Callable[[HttpRequest, Any], HttpResponse]
     (ValidationError, _invalid),
     (HttpError, _http_error),
     (Http404, _absent),
+    (RequestDataTooBig, _too_large),
     (DataError, _out_of_range),
     (OperationalError, _away),
     (InterfaceError, _away),

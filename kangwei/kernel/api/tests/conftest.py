@@ -31,6 +31,9 @@ def sample_site(settings: Any) -> None:
 
 @pytest.fixture
 def robot(db: None) -> Account:
+    # The journal is never emptied, not even between tests that commit.
+    newest = Entry.objects.order_by("-id").first()
+    _before["test"] = newest.pk if newest else 0
     return make.account("robot", right=[sample.VIEW, sample.PRESS])
 
 
@@ -77,6 +80,15 @@ def caller(robot: Account) -> Caller:
     return Caller(robot)
 
 
+_before: dict[str, int] = {}
+
+
+def acts() -> list[tuple[str, str]]:
+    """Acts and reasons journalled in this test."""
+    found = Entry.objects.filter(kind="act", id__gt=_before["test"]).order_by("id")
+    return list(found.values_list("act", "reason"))
+
+
 def pressed() -> int:
-    """How often the button was really pressed, by the journal."""
-    return Entry.objects.filter(act=sample.PRESSED).count()
+    """How often the button was really pressed in this test, by the journal."""
+    return Entry.objects.filter(act=sample.PRESSED, id__gt=_before["test"]).count()

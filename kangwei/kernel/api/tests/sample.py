@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path
+from django.urls import include, path
 from ninja import File, Query, Schema, UploadedFile
 from pydantic import Field, field_validator
 
@@ -137,4 +137,6 @@ urlpatterns = [
     path("healthz", probes.healthz),
     path("readyz", probes.readyz),
     path("metrics", probes.metrics),
+    # The rest of the site, for whatever the middleware wants to lead to.
+    path("", include("kangwei.web.urls")),
 ]
