@@ -323,6 +323,8 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):  # type: ignore[misc]
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row = kwargs.get("obj") or context.get("original")
+        context["title"] = str(row) if row is not None else f"新增{self.opts.verbose_name}"
+        context["subtitle"] = None
         if row is not None and row.pk:
             context["kw_version"] = locking.version(row)
             context["kw_history_url"] = reverse(f"admin:{self._base_name}_history", args=[row.pk])
