@@ -126,7 +126,7 @@ def _days(content: Mapping[str, Any], field: str, year: int) -> dict[date, str]:
     place = f"statutory.{year}.{field}"
     if not isinstance(days, list):
         raise Invalid(f"{place} 应是日期的数组。", field=place)
-    return {read_date({place: day}, place): "" for day in days}
+    return {read_date({place: day}, place): "案例给定" for day in days}
 
 
 def _touches_unpublished(calendar: WorkingCalendar, first: date, last: date) -> bool:
