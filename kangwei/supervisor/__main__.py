@@ -44,6 +44,8 @@ class Supervisor:
         self.logs = wishes.data / "logs"
         self.children: list[Child] = []
         self.environment = {**os.environ, "KW_DATA": str(wishes.data), "PYTHONUNBUFFERED": "1"}
+        # Each site has its own stand-ins, beside its own port.
+        self.environment.setdefault("KW_STANDINS_PORT", str(min(wishes.port + 10, 65534)))
         # Only migrations may change tables; web and worker are not even told how.
         self.environment.pop("KW_DATABASE_OWNER_URL", None)
         self.owner_url = wishes.owner_url
@@ -68,6 +70,8 @@ class Supervisor:
         await self._until_answered(web)
         say(f"康维已启动：{self.wishes.address}    按 Ctrl-C 停止")
         if self.wishes.demo:
+            # They play the outside world; nothing of ours waits for them.
+            await self._child("standins", "替身服务", ["-m", "kangwei.standins"]).start()
             await self._demonstrate()
 
     async def _check_external_database(self) -> None:
@@ -235,7 +239,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Web, worker, PostgreSQL: whoever asks ends before whoever answers."""
-        order = {"web": 0, "worker": 1, "postgresql": 2}
+        order = {"web": 0, "worker": 1, "standins": 2, "postgresql": 3}
         for child in sorted(self.children, key=lambda child: order[child.name]):
             await child.stop()
             say(f"{child.title}已停止。")

@@ -20,6 +20,8 @@ TESTING = env.flag("KW_TESTING", "pytest" in sys.modules)
 #: The demonstration mode shows sample accounts and may shift the clock; never set it in production.
 DEMO = env.flag("KW_DEMO", False)
 KW_CLOCK = env.clock("KW_CLOCK", allowed=DEMO or TESTING)
+#: Where the demonstration's stand-ins listen; the next port is their mail server.
+STANDINS_PORT = env.number("KW_STANDINS_PORT", 8790, low=1, high=65534)
 DEBUG = False
 
 SECRETS = env.secrets(DATA_DIR, ephemeral=TESTING)
