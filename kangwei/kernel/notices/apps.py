@@ -9,14 +9,18 @@ class NoticesConfig(AppConfig):
     verbose_name = "通知"
 
     def ready(self) -> None:
+        from kangwei.kernel.api.registry import register_router
         from kangwei.kernel.audit import services as audit
-        from kangwei.kernel.notices import models, schedules, texts
+        from kangwei.kernel.notices import api, demonstration, face, models, schedules, texts
         from kangwei.kernel.notices.registry import register_template
 
         assert schedules.minute  # importing registers the schedules
         for template in texts.OWN:
             register_template(template)
         audit.register_acts(ACTS)
+        face.register()
+        demonstration.register()
+        register_router("/notices", api.router)
         for model, hidden in (
             (models.Channel, ()),
             (models.Address, ("code_digest",)),
