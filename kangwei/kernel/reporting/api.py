@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -236,6 +235,14 @@ class TreeOut(VersionOut):
     genuine: bool | None = Field(description="封存版的核验结果；草稿为空")
     tree: dict[str, Any] = Field(description="块树：各章节的段落、表、图和填写内容")
 
+    @staticmethod
+    def resolve_genuine(row: DocumentVersion) -> bool | None:
+        return queries.verify_version(row).genuine if row.is_sealed else None
+
+    @staticmethod
+    def resolve_tree(row: DocumentVersion) -> dict[str, Any]:
+        return plain(document_acts.preview_tree(row))
+
 
 class GenerateIn(Schema):
     kind: str = Field(max_length=80)
@@ -422,7 +429,7 @@ def run(request: ApiRequest, code: str, content: RunIn) -> Any:
         by=request.user,
         at=request.at,
     )
-    return _rows(kept.result, Paging(page=1, size=200), request.user, str(kept.id))
+    return _rows(kept.result, Paging(page=1, size=200), request.user, str(kept.result_id))
 
 
 @reports.act(
@@ -446,7 +453,7 @@ def start(request: ApiRequest, code: str, content: RunIn) -> Any:
 def result_rows(request: ApiRequest, code: str, result: str, paging: Query[Paging]) -> Any:
     declared = require(code, request.user)
     kept = open_kept(result_id=result, report=declared, by=request.user, at=request.at)
-    return _rows(kept.result, paging, request.user, str(kept.id))
+    return _rows(kept.result, paging, request.user, str(kept.result_id))
 
 
 @reports.ask(
@@ -742,11 +749,7 @@ def versions(request: ApiRequest, number: int) -> Any:
     summary="文档一个版本的内容",
 )
 def version(request: ApiRequest, number: int) -> Any:
-    found = _version(request, number)
-    facts: Mapping[str, Any] = VersionOut.from_orm(found).dict()
-    genuine = queries.verify_version(found).genuine if found.is_sealed else None
-    tree = plain(document_acts.preview_tree(found))
-    return {**facts, "genuine": genuine, "tree": tree}
+    return _version(request, number)
 
 
 @documents.act(

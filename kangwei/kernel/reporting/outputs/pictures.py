@@ -30,6 +30,7 @@ function kwDraw(option, width, height) {
 }
 """
 _ID = re.compile(r"\bzr\d+-[a-z]+-?\d+")
+_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
 _lock = threading.Lock()
 
 
@@ -53,7 +54,8 @@ def chart_svg(option: dict[str, Any], *, width: int = WIDTH, height: int = HEIGH
     }
     with _lock:
         drawn = _engine().call("kwDraw", json.dumps(still, ensure_ascii=False), width, height)
-    return _renumber(str(drawn))
+    # Its style sheet only says what happens under a mouse; pages forbid inline styles.
+    return _renumber(_STYLE.sub("", str(drawn)))
 
 
 def _renumber(svg: str) -> str:

@@ -157,4 +157,7 @@ def _axis(column: Column) -> dict[str, Any]:
 
 
 def _name(result: Result, row: tuple[Value, ...], category: str, column: Column) -> str:
+    if column.masked:
+        # A chart is drawn once for readers of every masking level.
+        raise ValueError(f"column {category!r} is personal and cannot label a chart")
     return show(column.kind, result.value(row, category), decimals=column.decimals)

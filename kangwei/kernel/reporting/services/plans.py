@@ -287,5 +287,5 @@ def _deliver(subscription: Subscription, slot: datetime, at: datetime) -> None:
             to=[Target.account(to.pk)],
             at=at,
             institution_id=to.institution_id,
-            link=f"{path}?{urlencode({**heading.parameters, 'result': str(kept.id)})}",
+            link=f"{path}?{urlencode({**heading.parameters, 'result': str(kept.result_id)})}",
         )

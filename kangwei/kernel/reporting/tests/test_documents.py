@@ -1,4 +1,4 @@
-"""Documents: numbered without gaps, sealed for good, corrected by versions that list what changed."""
+"""Documents: numbered without gaps, sealed for good, corrected by new versions."""
 
 from __future__ import annotations
 

@@ -138,12 +138,12 @@ def _shown(request: HttpRequest, declared: Report, kept: Kept, by: Account) -> d
     ordered, sorted_key, descending = order
     number = max(1, min(_number(request.GET.get("page")), math.ceil(len(ordered) / PAGE_ROWS) or 1))
     start = (number - 1) * PAGE_ROWS
-    base = {**dict(result.heading.parameters), "result": str(kept.id)}
+    base = {**dict(result.heading.parameters), "result": str(kept.result_id)}
     sorting = (("-" if descending else "") + sorted_key) if sorted_key else ""
 
     def drill_url(row: int | None, column: Column) -> str:
         place = "" if row is None else str(row)
-        query = urlencode({"result": str(kept.id), "column": column.key, "row": place})
+        query = urlencode({"result": str(kept.result_id), "column": column.key, "row": place})
         return reverse("reporting:drill", args=[declared.code]) + "?" + query
 
     def sort_url(column: Column) -> tuple[str, str]:
@@ -269,7 +269,7 @@ def details(request: HttpRequest, code: str) -> HttpResponse:
         "table": table(shape, found.columns, lines, mask=mask_for(by.masking_level)),
         "back": with_query(
             reverse("reporting:report", args=[code]),
-            **{**dict(kept.result.heading.parameters), "result": str(kept.id)},
+            **{**dict(kept.result.heading.parameters), "result": str(kept.result_id)},
         ),
         "export_url": with_query(path, **query, format="xlsx"),
         "pages": [(n, with_query(path, **query, page=str(n))) for n in _near(number, pages)],
