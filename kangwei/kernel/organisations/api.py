@@ -224,7 +224,7 @@ def institutions(request: ApiRequest, wanted: Query[InstitutionFilter]) -> Any:
     if wanted.kind:
         rows = rows.filter(kind_id=wanted.kind)
     if wanted.region:
-        rows = rows.filter(region_id__startswith=wanted.region)
+        rows = rows.filter(region__code__startswith=wanted.region)
     if wanted.below is not None:
         rows = rows.filter(closure_above__ancestor=wanted.below)
     if wanted.open is not None:

@@ -84,14 +84,14 @@ class SessionGuard:
                 sessions.end_session(session, reason=reason, at=at)
             request.session.flush()
             request.user = AnonymousUser()
-            if _is_free(request.path):
+            if request.path.startswith((settings.LOGIN_URL, settings.STATIC_URL)):
                 return self.get_response(request)
             return turned_away(request, reason)
         request.user = session.account
         request.account_session = session  # type: ignore[attr-defined]
         if not is_background(request) and at - session.seen_at >= NOTE_EVERY:
             AccountSession.objects.open().filter(pk=session.pk).update(seen_at=at)
-        detour = None if _is_free(request.path) else detour_of(session, at)
+        detour = None if _on_the_way(request.path) else detour_of(session, at)
         if detour is not None:
             return sent_round(request, detour)
         return self.get_response(request)
@@ -156,8 +156,8 @@ def is_background(request: HttpRequest) -> bool:
     )
 
 
-def _is_free(path: str) -> bool:
-    """Pages that must work for whoever is being turned away or sent round."""
+def _on_the_way(path: str) -> bool:
+    """Pages that must work for whoever is being sent round."""
     names = ("organisations:password", "organisations:second_factor", "sign-out", "session-state")
     own = tuple(reverse(name) for name in names)
     return path.startswith((settings.LOGIN_URL, settings.STATIC_URL, *own))

@@ -68,7 +68,7 @@ class Scope:
             below = InstitutionClosure.objects.filter(ancestor__in=sorted(self.roots))
             parts.append(Q(**{f"{path}__in": below.values("descendant")}))
         if self.regions:
-            prefixes = (Q(region_id__startswith=prefix) for prefix in sorted(self.regions))
+            prefixes = (Q(region__code__startswith=prefix) for prefix in sorted(self.regions))
             within = Institution.objects.filter(reduce(or_, prefixes))
             parts.append(Q(**{f"{path}__in": within.values("pk")}))
         return reduce(or_, parts) if parts else Q(pk__in=[])

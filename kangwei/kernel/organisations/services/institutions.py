@@ -92,6 +92,8 @@ def create_institution(
         opened_on=since,
     )
     _check(institution)
+    if parent is not None:
+        parent.refresh_from_db(fields=["closed_on"])
     if parent is not None and not parent.is_open(since):
         raise InstitutionClosed(f"上级机构“{parent}”在 {since} 未启用或已停用。", field="parent")
     tree.lock_tree()
@@ -226,6 +228,8 @@ def move_institution(
     has come, and with the nightly rebuild when it lies ahead.
     """
     tree.lock_tree()
+    for one in filter(None, (institution, parent)):
+        one.refresh_from_db(fields=["opened_on", "closed_on"])
     today = clock.local_day(at)
     if on < institution.opened_on:
         raise InstitutionUnfit(

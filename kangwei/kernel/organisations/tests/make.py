@@ -30,6 +30,7 @@ from kangwei.kernel.organisations.models import (
     ScopeKind,
     Staff,
 )
+from kangwei.kernel.organisations.rules.names import pinyin_code
 
 PASSWORD = "Correct-Horse-7"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -84,6 +85,7 @@ def institution(
         name=name,
         short_name=fields.pop("short_name", name),
         kind=_a_kind(kind),
+        pinyin=pinyin_code(name, 100),
         region=place,
         opened_on=since,
         **fields,
