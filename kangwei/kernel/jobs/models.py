@@ -203,7 +203,10 @@ class Run(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "长任务"
         default_permissions = ()
-        permissions = [("view_all_runs", "查看全部后台任务")]
+        permissions = [
+            ("view_all_runs", "查看全部后台任务"),
+            ("cancel_any_run", "取消他人的后台任务"),
+        ]
         indexes = [
             models.Index(fields=["owner", "-created_at"], name="jobs_run_owner_recent"),
             models.Index(

@@ -157,7 +157,7 @@ def schedule(
     It gets the moment at which it is called and answers with one Chinese sentence, the summary
     in the ledger. When the worker was down, the last missed moment is made up (补做) if it is
     not older than `catch_up`; earlier ones stay visible as missed. `description` tells the
-    reader of the schedules page what it is good for.
+    reader of the schedules page what it is good for; a docstring in Chinese does so as well.
     """
     if not due.is_cron(cron):
         raise ValueError(f"schedule {name}: {cron!r} is not a cron line of five fields")
@@ -165,11 +165,17 @@ def schedule(
     def register(work: Callable[[datetime], str]) -> Schedule:
         if name in _schedules:
             raise ValueError(f"schedule {name} is registered twice")
-        found = Schedule(name, title, cron, work, catch_up, description)
+        said = description or _in_chinese(work.__doc__ or "")
+        found = Schedule(name, title, cron, work, catch_up, said)
         _schedules[name] = found
         return found
 
     return register
+
+
+def _in_chinese(docstring: str) -> str:
+    text = "".join(line.strip() for line in docstring.splitlines())
+    return text if "一" <= text[:1] <= "鿿" else ""
 
 
 def schedules() -> dict[str, Schedule]:

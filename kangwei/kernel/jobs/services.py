@@ -12,7 +12,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from kangwei.kernel.audit import services as audit
-from kangwei.kernel.refusals import Invalid, NotFound, Refusal
+from kangwei.kernel.refusals import Invalid, NotFound, NotPermitted, Refusal
 
 from . import registry
 from .models import KnownSchedule, Run, SchedulePause, ScheduleRun
@@ -209,6 +209,8 @@ def start_run(
 def cancel_run(*, run: Run, by: Account, at: datetime) -> Run:
     """Ask a run to end; a waiting one ends at once, a running one at its next step."""
     run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
+    if run.owner_id != by.pk and not by.has_perm("jobs.cancel_any_run"):
+        raise NotPermitted(f"“{run.title}”不是您发起的，请由发起人或系统管理员取消。")
     if not run.is_open:
         raise RunFinished(f"“{run.title}”已经{run.get_state_display()}，不能再取消。")
     if run.cancel_requested_at is None:

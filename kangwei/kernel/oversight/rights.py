@@ -6,20 +6,30 @@ REVIEWER = (
     "oversight.review_accounts",
 )
 ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
-    "province_admin": REVIEWER,
-    "city_admin": REVIEWER,
+    "province_admin": (*REVIEWER, "notices.view_delivery"),
+    "city_admin": (*REVIEWER, "notices.view_delivery"),
     "county_admin": REVIEWER,
     # Own institution only: he sees how the review of his people stands, and decides about nobody.
-    "institution_admin": ("oversight.view_reviewcampaign",),
+    "institution_admin": ("oversight.view_reviewcampaign", "api.use_api_keys"),
     "security_admin": ("oversight.view_reviewcampaign",),
     "auditor": (
         "oversight.view_reviewcampaign",
+        "notices.view_delivery",
         "audit.view_entry",
         "audit.export_entry",
         "audit.verify_journal",
         "jobs.view_schedule",
         "jobs.view_all_runs",
     ),
-    "system_admin": ("jobs.view_schedule", "jobs.manage_schedule", "jobs.view_all_runs"),
+    # Whoever keeps the platform running: its background work, its programs, its figures.
+    "system_admin": (
+        "jobs.view_schedule",
+        "jobs.manage_schedule",
+        "jobs.view_all_runs",
+        "jobs.cancel_any_run",
+        "api.use_api_keys",
+        "api.manage_api_keys",
+        "api.view_metrics",
+    ),
     "customer": ("oversight.view_reviewcampaign",),
 }

@@ -14,7 +14,7 @@ from kangwei.kernel.audit.models import Entry
 from kangwei.kernel.jobs import models, queries, registry, services, stopping, tasks
 from kangwei.kernel.jobs.models import Cancelled, Run, Superseded
 from kangwei.kernel.organisations.tests import make
-from kangwei.kernel.refusals import Refusal
+from kangwei.kernel.refusals import NotPermitted, Refusal
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 2, 12, 2, 0, tzinfo=UTC)
@@ -120,7 +120,8 @@ def test_a_refusal_is_shown_and_a_mistake_gives_a_number_to_report(
 
 
 def test_cancelling_a_waiting_run_ends_it_at_once(kind: Callable[[Work], None]) -> None:
-    run, boss = start(), make.account()
+    boss = make.account()
+    run = start(by=boss)
     services.cancel_run(run=run, by=boss, at=NOW)
     run = perform(run)
     assert (run.state, run.cancel_requested_by, run.attempt) == (Run.State.CANCELLED, boss, 0)
@@ -130,7 +131,7 @@ def test_cancelling_a_waiting_run_ends_it_at_once(kind: Callable[[Work], None]) 
 
 
 def test_cancelling_a_running_run_ends_it_at_its_next_step(kind: Callable[[Work], None]) -> None:
-    boss = make.account()
+    boss = make.account(right="jobs.cancel_any_run")
     steps = []
 
     def count(run: Run) -> None:
@@ -142,6 +143,12 @@ def test_cancelling_a_running_run_ends_it_at_its_next_step(kind: Callable[[Work]
     kind(count)
     assert perform(start()).state == Run.State.CANCELLED
     assert steps == ["before"]
+
+
+def test_somebody_elses_run_is_not_ones_own_to_cancel(kind: Callable[[Work], None]) -> None:
+    run = start(by=make.account())
+    with pytest.raises(NotPermitted, match="清点库存"):
+        services.cancel_run(run=run, by=make.account(right="jobs.view_all_runs"), at=NOW)
 
 
 def test_a_run_left_by_a_dead_worker_is_resumed(kind: Callable[[Work], None]) -> None:
@@ -239,7 +246,8 @@ def test_open_runs_are_those_that_go_on(kind: Callable[[Work], None]) -> None:
 
 def test_a_cancelled_work_can_tidy_up(kind: Callable[[Work], None]) -> None:
     """Cancelled is an ordinary exception: work may catch it, tidy up and raise it again."""
-    boss, tidied = make.account(), []
+    boss = make.account(right="jobs.cancel_any_run")
+    tidied = []
 
     def count(run: Run) -> None:
         services.cancel_run(run=run, by=boss, at=NOW + timedelta(seconds=1))
