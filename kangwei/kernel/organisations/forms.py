@@ -101,8 +101,8 @@ class ScopedForm(forms.Form):
             user, right
         ).filter(closed_on=None)
         for name in ("institution", "parent", "into"):
-            field = self.fields.get(name)
-            if isinstance(field, forms.ModelChoiceField) and field.queryset.model is Institution:
+            field: Any = self.fields.get(name)
+            if field is not None:
                 field.queryset = self.institutions
 
 

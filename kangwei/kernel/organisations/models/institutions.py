@@ -155,7 +155,7 @@ class DateRange(Func):
     """PostgreSQL's daterange(from, to): a period includes its start and excludes its end."""
 
     function = "DATERANGE"
-    output_field = DateRangeField()  # type: ignore[assignment]
+    output_field = DateRangeField()
 
 
 class InstitutionParent(models.Model):

@@ -11,15 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models import Q
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
-
-    from kangwei.kernel.organisations.models.accounts import Account
 
 M = TypeVar("M", bound=models.Model)
 
@@ -119,11 +114,11 @@ class ScopedQuerySet(models.QuerySet[M]):
     #: Where the institution stands, seen from the row.
     scope_path: ClassVar[str] = "institution"
 
-    def visible_to(self, user: Account | AnonymousUser | Any) -> Self:
+    def visible_to(self, user: Any) -> Self:
         """The rows this account may look at (数据范围)."""
         return self.reached_by(user, self.view_right)
 
-    def reached_by(self, user: Account | AnonymousUser | Any, right: str) -> Self:
+    def reached_by(self, user: Any, right: str) -> Self:
         """The rows this account may use this right on."""
         if not getattr(user, "is_authenticated", False):
             return self.none()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -123,10 +124,11 @@ def _check(institution: Institution) -> None:
     if not institution.name:
         raise InstitutionUnfit("机构名称不能为空。", field="name")
     for name in ("code", "name", "short_name", "address", "telephone"):
-        limit = Institution._meta.get_field(name).max_length or 0
-        if len(getattr(institution, name)) > limit:
-            title = Institution._meta.get_field(name).verbose_name
-            raise InstitutionUnfit(f"{title}最长 {limit} 个字。", field=name)
+        field: Any = Institution._meta.get_field(name)
+        if len(getattr(institution, name)) > field.max_length:
+            raise InstitutionUnfit(
+                f"{field.verbose_name}最长 {field.max_length} 个字。", field=name
+            )
     if institution.grade and institution.grade not in HospitalGrade.values:
         raise InstitutionUnfit(f"没有医院等级“{institution.grade}”。", field="grade")
     if institution.uscc and (problem := rules.problem_with_uscc(institution.uscc)):

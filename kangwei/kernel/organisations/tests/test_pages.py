@@ -1,4 +1,4 @@
-"""Every page of organisations: it opens for its right, is closed without, and hides strangers' rows."""
+"""Every page: it opens for its right, is closed without, and hides strangers' rows."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ def test_nobody_administers_himself() -> None:
         services.reset_second_factor,
     ):
         with pytest.raises(OwnAccount):
-            act(account=chief, by=chief, at=AT, reason="试试")  # type: ignore[operator]
+            act(account=chief, by=chief, at=AT, reason="试试")
     with pytest.raises(OwnAccount):
         services.unlock_account(account=chief, by=chief, at=AT)
 

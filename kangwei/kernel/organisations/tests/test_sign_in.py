@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
@@ -123,7 +124,7 @@ def test_an_address_that_tries_many_names_is_locked() -> None:
     ],
 )
 def test_why_an_account_cannot_be_used_is_told_only_with_its_password(
-    fields: dict[str, object], says: str
+    fields: dict[str, Any], says: str
 ) -> None:
     make.account("nurse", password=GOOD, **fields)
     assert says in attempt(Client(), "nurse")
@@ -402,7 +403,7 @@ def test_an_outsider_gains_nothing_from_timing_of_names() -> None:
         nurse = Account.objects.get(username="nurse")
         nurse.set_password(GOOD)
         nurse.save()
-        hashers.PBKDF2PasswordHasher.encode = counted  # type: ignore[assignment, method-assign]
+        hashers.PBKDF2PasswordHasher.encode = counted  # type: ignore[method-assign]
         try:
             for name in ("nurse", "nobody"):
                 calls.clear()
