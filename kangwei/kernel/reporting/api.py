@@ -429,7 +429,7 @@ def run(request: ApiRequest, code: str, content: RunIn) -> Any:
         by=request.user,
         at=request.at,
     )
-    return _rows(kept.result, Paging(page=1, size=200), request.user, str(kept.result_id))
+    return _rows(kept.result, Paging(page=1, size=200, order=""), request.user, str(kept.result_id))
 
 
 @reports.act(

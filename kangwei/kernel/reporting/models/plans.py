@@ -35,7 +35,7 @@ class Repeating(models.Model):
         return Recurrence(self.frequency, self.hour, self.day)  # type: ignore[arg-type]
 
 
-def possible_moments(prefix: str) -> list[models.CheckConstraint]:
+def possible_moments(prefix: str) -> list[models.BaseConstraint]:
     longest = {"daily": 1, "weekly": 7, "monthly": 31, "quarterly": 92, "yearly": 366}
     day = Q(pk__in=[])
     for frequency, days in longest.items():

@@ -75,8 +75,6 @@ class ReportUseQuerySet(models.QuerySet["ReportUse"]):
 class ReportUse(models.Model):
     """The ledger of use (报表使用记录): who ran, exported, froze or printed what. Written once."""
 
-    Act = UseAct
-
     report = models.CharField("报表", max_length=80)
     act = models.CharField("操作", max_length=10, choices=UseAct.choices)
     account = models.ForeignKey(

@@ -109,7 +109,7 @@ def write_word(
     if face.contents:
         writer.contents(elements)
     for element in elements:
-        getattr(writer, element["type"])(element)
+        writer.draw(element)
     writer.finish()
     moment = cutoff.astimezone(UTC).replace(tzinfo=None)
     properties = document.core_properties
@@ -241,6 +241,11 @@ class _Writer:
 
     # ── Elements ──
 
+    def draw(self, element: dict[str, Any]) -> None:
+        """One method per element of `rules.layout`; an unknown one fails loudly."""
+        name = element["type"]
+        getattr(self, "listing" if name == "list" else name)(element)
+
     def heading(self, element: dict[str, Any]) -> None:
         made = self._new(f"heading{element['level']}", f"{element['number']}　{element['text']}")
         if element["level"] <= 2:
@@ -257,7 +262,7 @@ class _Writer:
     def paragraph(self, element: dict[str, Any]) -> None:
         self._inlines(self._new("text"), element["parts"])
 
-    def list(self, element: dict[str, Any]) -> None:
+    def listing(self, element: dict[str, Any]) -> None:
         for number, item in enumerate(element["items"], start=1):
             if element["ordered"]:
                 # Word would count on from list to list; the number is ours.

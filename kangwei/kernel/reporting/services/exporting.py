@@ -13,7 +13,7 @@ from kangwei.kernel.audit import services as audit
 from kangwei.kernel.crypto import masking
 from kangwei.kernel.organisations.models import Account
 
-from ..models import ReportUse
+from ..models.results import UseAct
 from ..outputs.spreadsheets import write_csv, write_xlsx
 from ..refusals import ReportNotPermitted, TooManyRowsAsked
 from ..rules.comparison import STATE_TITLES, Comparison
@@ -75,7 +75,7 @@ def export_result(
         content = write_xlsx(result, shown, mask, by=str(by), at=at)
     note_use(
         report=heading.code,
-        act=ReportUse.Act.EXPORT,
+        act=UseAct.EXPORT,
         by=by,
         at=at,
         rows=len(result.rows),
@@ -113,7 +113,7 @@ def print_result(*, result: Result, by: Account, at: datetime) -> None:
     require_export(by)
     heading = result.heading
     rows = len(result.rows)
-    note_use(report=heading.code, act=ReportUse.Act.PRINT, by=by, at=at, rows=rows, form="print")
+    note_use(report=heading.code, act=UseAct.PRINT, by=by, at=at, rows=rows, form="print")
     audit.record_export(
         what=f"报表 {heading.title}",
         by=by,

@@ -21,7 +21,8 @@ from kangwei.kernel.notices.rules.targets import Target
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.refusals import Refusal
 
-from ..models import ReportUse, Snapshot, SnapshotPlan, Subscription
+from ..models import Snapshot, SnapshotPlan, Subscription
+from ..models.results import UseAct
 from ..refusals import AlreadyStopped, AlreadySubscribed, ReportNotPermitted, WrongPlan
 from ..rules.declarations import PeriodParameter, Report
 from ..rules.periods import CURRENT, PREVIOUS, parse
@@ -44,11 +45,11 @@ def check_moment(frequency: str, hour: int, day: int) -> Recurrence:
     if not 0 <= hour <= 23:
         raise WrongPlan(f"时点应是 0 到 23 点，现在是 {hour}。", field="hour")
     if not 1 <= day <= LONGEST[frequency]:
-        title = FREQUENCY_TITLES[frequency]  # type: ignore[index]  # checked above
+        title = FREQUENCY_TITLES[frequency]
         raise WrongPlan(
             f"{title}的第几天应在 1 到 {LONGEST[frequency]} 之间，现在是 {day}。", field="day"
         )
-    return Recurrence(frequency, hour, day)  # type: ignore[arg-type]  # checked above
+    return Recurrence(frequency, hour, day)
 
 
 def relative(report: Report, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -270,7 +271,7 @@ def _deliver(subscription: Subscription, slot: datetime, at: datetime) -> None:
             parameters=_on(report, subscription.parameters, slot),
             by=to,
             at=at,
-            act=ReportUse.Act.DELIVER,
+            act=UseAct.DELIVER,
             result_id=uuid.uuid5(uuid.NAMESPACE_OID, f"{key}:{at.isoformat()}"),
         )
         heading = kept.result.heading

@@ -20,6 +20,7 @@ from kangwei.kernel.organisations.models import Account, Institution, Region, Sc
 
 from .. import registry, storage
 from ..models import KeptResult, ReportUse
+from ..models.results import UseAct
 from ..refusals import (
     NotDrillable,
     ReportNotPermitted,
@@ -183,7 +184,7 @@ def _counted(
 def note_use(
     *,
     report: str,
-    act: ReportUse.Act,
+    act: UseAct,
     by: Account,
     at: datetime,
     rows: int = 0,
@@ -222,7 +223,7 @@ def run_and_keep(
     parameters: Mapping[str, str],
     by: Account,
     at: datetime,
-    act: ReportUse.Act = ReportUse.Act.RUN,
+    act: UseAct = UseAct.RUN,
     result_id: uuid.UUID | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Kept:
@@ -391,7 +392,7 @@ def drill(
         place = names.index(table.measure)
         counted = sum((r[place] for r in rows if r[place] is not None), start=0)  # type: ignore[misc]
     label = "合计" if key is None else " · ".join(str(part) for part in key.values())
-    note_use(report=report.code, act=ReportUse.Act.DRILL, by=by, at=at, rows=len(rows))
+    note_use(report=report.code, act=UseAct.DRILL, by=by, at=at, rows=len(rows))
     return Details(
         title=f"{label} · {chosen.title}",
         column=chosen,

@@ -12,7 +12,8 @@ from kangwei.kernel.crypto import services as crypto
 from kangwei.kernel.organisations.models import Account
 
 from .. import storage
-from ..models import ReportUse, Snapshot, SnapshotChunk, SnapshotPlan
+from ..models import Snapshot, SnapshotChunk, SnapshotPlan
+from ..models.results import UseAct
 from ..refusals import NotComparable, NothingToFreeze, ReportNotPermitted
 from ..rules.comparison import Comparison, DifferentReports, RepeatedKey, compare
 from ..rules.declarations import Report
@@ -79,7 +80,7 @@ def freeze(
         )
         for number, text in enumerate(chunks)
     )
-    note_use(report=report.code, act=ReportUse.Act.FREEZE, by=by, at=at, rows=snapshot.rows)
+    note_use(report=report.code, act=UseAct.FREEZE, by=by, at=at, rows=snapshot.rows)
     audit.record(
         act="reporting.snapshot.frozen",
         subject=snapshot,
@@ -128,5 +129,5 @@ def compare_with_now(
     """Count the same question again, now and in one's own scope, and lay it beside the snapshot."""
     after = run_report(report=report, parameters=parameters, by=by, at=at)
     comparison = compare_results(before, after)
-    note_use(report=report.code, act=ReportUse.Act.COMPARE, by=by, at=at, rows=len(after.rows))
+    note_use(report=report.code, act=UseAct.COMPARE, by=by, at=at, rows=len(after.rows))
     return after, comparison

@@ -115,7 +115,7 @@ def test_word_and_pdf_say_the_same_things(monthly: DocumentKind, writer: Account
 def test_the_same_cutoff_gives_the_same_bytes(monthly: DocumentKind, writer: Account) -> None:
     version = draft(monthly, writer)
     for form in ("docx", "pdf"):
-        assert file_of(version, form) == file_of(version, form)  # type: ignore[arg-type]
+        assert file_of(version, form) == file_of(version, form)
 
 
 def test_numbers_have_no_gap_when_drafts_are_discarded(

@@ -262,7 +262,7 @@ def test_the_shipped_font_serves_where_the_system_has_none(monkeypatch: Any) -> 
     def bare(include_system_fonts: bool = True, **rest: Any) -> Any:
         return system(include_system_fonts=False, **rest)
 
-    monkeypatch.setattr(fonts.typst, "Fonts", bare)
+    monkeypatch.setattr(typst, "Fonts", bare)
     fonts.fonts.cache_clear()
     try:
         _, family = fonts.fonts()

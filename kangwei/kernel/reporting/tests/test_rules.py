@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -33,7 +32,7 @@ from kangwei.kernel.reporting.rules.comparison import (
 )
 from kangwei.kernel.reporting.rules.declarations import check
 from kangwei.kernel.reporting.rules.headers import head_rows
-from kangwei.kernel.reporting.rules.periods import SHANGHAI, Period, containing, parse
+from kangwei.kernel.reporting.rules.periods import SHANGHAI, Period, PeriodKind, containing, parse
 from kangwei.kernel.reporting.rules.results import (
     ReportBroken,
     TooManyRows,
@@ -47,7 +46,7 @@ from kangwei.kernel.reporting.rules.values import normalise, restore, show, stor
 from . import make
 
 TODAY = date(2026, 11, 20)
-ALL = ("day", "week", "month", "quarter", "half_year", "year", "range")
+ALL: tuple[PeriodKind, ...] = ("day", "week", "month", "quarter", "half_year", "year", "range")
 
 
 # ── Periods ──
@@ -204,7 +203,7 @@ ROWS = st.lists(
 )
 
 
-def slow_sum(rows: list[Mapping[str, Any]], key: str) -> int | None:
+def slow_sum(rows: list[dict[str, Any]], key: str) -> int | None:
     total = None
     for row in rows:
         if row[key] is not None:
@@ -262,7 +261,7 @@ def test_a_custom_total_sees_the_rows_it_stands_under() -> None:
             title="最长",
             definition="最长时长。",
             kind="duration",
-            total=Custom(of=lambda rows: max(row["worst"] for row in rows), words="取最大"),  # type: ignore[type-var,return-value]
+            total=Custom(of=lambda rows: max(row["worst"] for row in rows), words="取最大"),  # type: ignore[type-var]
         ),
     )
     result = make.result(
@@ -331,10 +330,10 @@ def test_comparison_agrees_with_a_slow_one(
     for row in found.rows:
         if row.state == "changed":
             cells = dict(zip((c.key for c in found.columns), row.cells, strict=True))
-            key: Any = row.key[0]
-            assert cells["all"].delta == after[key][0] - before[key][0]
-            if before[key][0]:
-                exact = Fraction((after[key][0] - before[key][0]) * 100, before[key][0])
+            number: Any = row.key[0]
+            assert cells["all"].delta == after[number][0] - before[number][0]
+            if before[number][0]:
+                exact = Fraction((after[number][0] - before[number][0]) * 100, before[number][0])
                 assert abs(Fraction(str(cells["all"].percent)) - exact) < Fraction(1, 10**20)
             else:
                 assert cells["all"].percent is None
@@ -345,7 +344,7 @@ def test_differences_below_rounding_are_still_differences() -> None:
         Column(key="id", title="行", definition="行。", kind="int"),
         Column(key="x", title="值", definition="值。", kind="decimal", total="sum"),
     )
-    plain = {"drill": None, "chart": None}
+    plain: dict[str, Any] = {"drill": None, "chart": None}
     one = make.result(columns, [{"id": 1, "x": Decimal("1.001")}], **plain)
     two = make.result(columns, [{"id": 1, "x": Decimal("1.002")}], **plain)
     assert not compare(one, two).identical

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from html import escape
 from urllib.parse import urlencode
 
@@ -160,8 +161,8 @@ def _changed(column: Column, cell: CellChange, mask: Mask, state: RowState, *, f
     notes = []
     delta = cell.delta
     if delta is not None:
-        zero = type(delta)(0)
-        up = delta > zero
+        seconds = delta.total_seconds() if isinstance(delta, timedelta) else delta
+        up = seconds > 0
         kind = "decimal" if column.kind == "percent" else column.kind
         text = show(
             "decimal" if kind == "int" else kind,

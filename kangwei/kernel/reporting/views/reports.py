@@ -28,7 +28,7 @@ from ..outputs.spreadsheets import total_words
 from ..refusals import ResultGone
 from ..rules.declarations import Column, Report
 from ..rules.recurrence import FREQUENCY_TITLES
-from ..rules.results import Result
+from ..rules.results import Line, Result
 from ..rules.values import KIND_TITLES
 from ..services.exporting import Exported, export_details, export_result, mask_for, print_result
 from ..services.running import (
@@ -154,7 +154,7 @@ def _shown(request: HttpRequest, declared: Report, kept: Kept, by: Account) -> d
         direction = ("descending" if descending else "ascending") if here else ""
         return with_query(path, **base, sort=("-" if wanted else "") + column.key), direction
 
-    lines = []
+    lines: list[tuple[str, str, Line, int | None]] = []
     after = {one.end: one for one in result.subtotals} if not sorted_key else {}
     for place in ordered[start : start + PAGE_ROWS]:
         lines.append(("row", "", result.rows[place], place))

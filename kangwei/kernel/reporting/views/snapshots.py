@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from kangwei.kernel.screens.pages import page, work_page
 from .. import queries, registry
 from ..models import Snapshot, SnapshotPlan, Subscription
 from ..refusals import WrongPlan
+from ..rules.results import Line
 from ..rules.values import show
 from ..services.exporting import (
     export_comparison,
@@ -90,13 +92,14 @@ def snapshot(request: HttpRequest, number: int) -> HttpResponse:
     result = opened.result
     place = _number(request.GET.get("page"))
     start = (place - 1) * PAGE_ROWS
-    lines: list[tuple[str, str, Any, int | None]] = [
-        (kind, label, line, None) for kind, label, line in result.lines() if kind != "total"
-    ][start : start + PAGE_ROWS]
+    body = [line for line in result.lines() if line[0] != "total"]
+    lines: list[tuple[str, str, Line, int | None]] = [
+        (kind, label, line, None) for kind, label, line in body[start : start + PAGE_ROWS]
+    ]
     if result.totals is not None:
         lines.append(("total", "合计", result.totals, None))
     path = reverse("reporting:snapshot", args=[number])
-    pages = -(-len(result.rows) // PAGE_ROWS)
+    pages = math.ceil(len(body) / PAGE_ROWS)
     others = (
         Snapshot.objects.visible_to(request.user)
         .filter(report=found.report)
