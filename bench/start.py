@@ -25,9 +25,7 @@ def measure() -> list[Figure]:
         return [
             # The environment is in place already; the promise of 60 s includes making it.
             Figure("clean start to an answered request", first, "s", limit=45),
-            Figure(
-                "second start", second, "s", limit=15, reference="first", reference_value=first
-            ),
+            Figure("second start", second, "s", limit=15, reference="first", reference_value=first),
             Figure("memory at rest, all processes", proportional_memory(home), "MB", limit=450),
         ]
 

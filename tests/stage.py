@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kangwei.supervisor import database
-from kangwei.supervisor.postgres import SUPERUSER, Cluster
+from kangwei.supervisor.postgres import APPLICATION, OWNER, SUPERUSER, Cluster
 from kangwei.supervisor.wishes import CannotStart
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,6 +75,31 @@ def database_running() -> Iterator[dict[str, str]]:
         }
 
 
+@contextlib.contextmanager
+def fresh_site() -> Iterator[dict[str, str]]:
+    """An empty site as in production: durable, the application in its own role."""
+    data = ROOT / ".data-bench"
+    cluster = Cluster(data)
+    cluster.destroy()
+    shutil.rmtree(data, ignore_errors=True)
+    with cluster.running():
+        database.prepare_own(cluster)
+        environment = {
+            **os.environ,
+            "KW_DATA": str(data),
+            "DATABASE_URL": cluster.url(APPLICATION),
+            "KW_DATABASE_OWNER_URL": cluster.url(OWNER),
+        }
+        for command in ("migrate", "collectstatic"):
+            subprocess.run(
+                [PYTHON, "manage.py", command, "--noinput", "-v", "0"],
+                cwd=ROOT,
+                env=environment,
+                check=True,
+            )
+        yield environment
+
+
 def install_browser() -> None:
     """Debian's Chromium and a Chinese font. Without root the journeys say what is missing."""
     fonts = Path("/usr/share/fonts/opentype/noto")
@@ -124,6 +149,10 @@ def main(kind: str, arguments: list[str]) -> int:
         environment = {**os.environ, "KW_DATA": str(DATA), "KW_TESTING": "1"}
         failed = check(environment)
         code = pytest(environment, "--without-database", *arguments)
+    elif kind == "bench":
+        with fresh_site() as environment:
+            command = [PYTHON, "-m", "bench", *arguments]
+            failed, code = [], subprocess.call(command, cwd=ROOT, env=environment)
     else:
         install_browser()
         with database_running() as environment:
@@ -136,9 +165,6 @@ def main(kind: str, arguments: list[str]) -> int:
                     failed, code = [], pytest(environment, "-m", "prove", *arguments)
                 case "journey":
                     failed, code = [], pytest(environment, "-m", "journey", *arguments)
-                case "bench":
-                    command = [PYTHON, "-m", "bench", *arguments]
-                    failed, code = [], subprocess.call(command, cwd=ROOT, env=environment)
                 case _:
                     raise SystemExit(f"unknown stage {kind}")
     if failed:
