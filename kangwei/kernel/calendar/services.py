@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
 
@@ -117,7 +118,10 @@ def create_calendar(*, code: str, name: str) -> LocalCalendar:
     calendar = LocalCalendar(code=code.strip(), name=name.strip())
     if code.strip() == STATUTORY or LocalCalendar.objects.filter(pk=calendar.pk).exists():
         raise CalendarExists(f"代码“{code}”已被使用，请换一个代码。", field="code")
-    calendar.clean_fields()
+    try:
+        calendar.clean_fields()
+    except ValidationError as error:
+        raise Invalid("；".join(error.messages), field=next(iter(error.message_dict))) from None
     calendar.save(force_insert=True)
     return calendar
 

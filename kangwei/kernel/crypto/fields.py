@@ -80,7 +80,10 @@ class EncryptedTextField(Text):
         return services.digest(normalised(text), purpose=self.purpose or f"{table}.{self.column}")
 
     def stored_form(self, text: str) -> str:
-        """What stands in the table, digest included; for COPY and other ways around the ORM."""
+        """What stands in the table, digest included; for COPY and other ways around the ORM.
+
+        Make these before the COPY begins: counting the key's uses asks the database.
+        """
         if not text:
             return text
         sealed = services.encrypt(text, table=self.model._meta.db_table, column=self.column)

@@ -16,6 +16,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils.module_loading import import_string
+from psycopg.pq import TransactionStatus
 
 from kangwei.kernel.crypto.models import Key
 from kangwei.kernel.crypto.provider import KEY_LENGTH, NONCE_LENGTH, Provider, Unreadable
@@ -97,6 +98,10 @@ class KeyRing:
 
     def for_encryption(self) -> OpenKey:
         """The active field key, with this use counted."""
+        raw = connection.connection
+        if raw is not None and raw.info.transaction_status == TransactionStatus.ACTIVE:
+            # Counting asks the database now and then, which would wait for its own COPY for ever.
+            raise RuntimeError("encrypt the rows before the COPY on this connection begins")
         key = self.active(Key.Purpose.FIELD)
         with self._lock:
             if self._counted_kid != key.kid or self._uses_left == 0:
@@ -176,6 +181,8 @@ def make_key(purpose: str, at: datetime) -> Key:
             created_at=at,
             first_block=block,
         )
+        # At once for this transaction's own work, and again for everybody after the commit.
+        ring.forget()
         transaction.on_commit(ring.forget)
     return key
 
