@@ -202,6 +202,11 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
+# -- Documents ----------------------------------------------------------------------------------
+
+#: A font file for Word and PDF documents; empty: the system's Chinese font, else the shipped one.
+KW_DOCUMENT_FONT = env.text("KW_DOCUMENT_FONT")
+
 # -- Log lines ----------------------------------------------------------------------------------
 
 LOG_FORM = env.choice("KW_LOG", "plain", {"plain", "json"})
