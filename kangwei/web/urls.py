@@ -16,7 +16,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from kangwei.kernel.api.site import build_api
-from kangwei.web import views
+from kangwei.web import reference, views
 
 
 def _of_apps() -> list[Any]:
@@ -42,6 +42,7 @@ urlpatterns = [
     path("manage/", admin.site.urls),
     path("api/v1/", build_api().urls),
     path("about/", views.about, name="about"),
+    path("interfaces/", reference.interfaces, name="interfaces"),
     *_of_apps(),
     *_of_the_demonstration(),
 ]
