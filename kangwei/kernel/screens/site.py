@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
@@ -35,6 +36,34 @@ class KwAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold carries no t
             "colors": self._get_colors("COLORS", request),
             "tab_list": [],
         }
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """There is one sign-in page; Django's own knows no second factor and no lock-out."""
+        wanted = request.GET.get("next", "")
+        return redirect_to_login(wanted or reverse("home"))
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(reverse("home"))
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(reverse("home"))
+
+    def password_change_done(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(reverse("home"))
+
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """unfold's search knows models only; ours asks the sources that apps registered."""
+        return HttpResponseRedirect(reverse("search"))
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

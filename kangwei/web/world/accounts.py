@@ -18,6 +18,9 @@ from kangwei.web.world import places
 
 PASSWORD = "Qinling#2026"  # noqa: S105  # printed on the sign-in page of the demonstration
 
+#: How long ago the accounts were opened.
+HISTORY = timedelta(days=500)
+
 
 @dataclass(frozen=True)
 class Cast:
@@ -37,6 +40,7 @@ CAST = (
     Cast("admin", "高振华", "system_admin", "SNXXZX"),
     Cast("security", "惠雅琴", "security_admin", "SNXXZX"),
     Cast("auditor", "党秉文", "auditor", "SNWJW"),
+    Cast("commission", "郝崇德", "province_admin", "SNWJW"),
     Cast("province", "王晓梅", "province_admin", "SNCDC"),
     Cast("city", "李海涛", "city_admin", "XACDC"),
     Cast("county", "张红梅", "county_admin", "YTCDC"),
@@ -107,7 +111,7 @@ def _make_one(part: Cast, homes: dict[str, Institution], at: datetime) -> None:
         by=None,
         at=at,
     )
-    # Opened two weeks ago: an account of today could not have a history.
+    # Opened long ago: an account of today could not have a history.
     account = organisations.create_account(
         username=part.username,
         name=part.name,
@@ -116,7 +120,7 @@ def _make_one(part: Cast, homes: dict[str, Institution], at: datetime) -> None:
         password=PASSWORD,
         must_change_password=not part.waived,
         by=None,
-        at=at - timedelta(days=14),
+        at=at - HISTORY,
     ).account
     role = Role.objects.get(code=part.role)
     organisations.grant_role(
@@ -124,6 +128,6 @@ def _make_one(part: Cast, homes: dict[str, Institution], at: datetime) -> None:
         role=role,
         institutions=[homes[code] for code in part.targets],
         by=None,
-        at=at - timedelta(days=14),
+        at=at - HISTORY,
         reason="演示账号",
     )

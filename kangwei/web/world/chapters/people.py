@@ -70,7 +70,7 @@ def plan(random: Random, today: date) -> list[Part]:
                 number=f"{index + 1:03d}",
                 title=title,
                 position=position,
-                role=role if random.random() < 0.85 else None,
+                role=role if random.random() < 0.6 else None,
                 hired_on=today - timedelta(days=random.randint(400, 3000)),
                 licence=licence,
                 licence_days=random.choices(
