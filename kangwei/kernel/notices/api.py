@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from ninja import Query, Schema
 from pydantic import Field
 
@@ -26,7 +27,7 @@ from kangwei.kernel.notices.models import (
     Substitution,
 )
 from kangwei.kernel.notices.models.channels import GROUP_KINDS
-from kangwei.kernel.notices.refusals import BadChannel, BadPolicy, BadRoster
+from kangwei.kernel.notices.refusals import BadChannel, BadRoster
 from kangwei.kernel.notices.rules.targets import Target
 from kangwei.kernel.notices.services import LevelSpec
 from kangwei.kernel.organisations.models import Account, Institution
@@ -186,8 +187,6 @@ def set_preferences(request: ApiRequest, content: PreferencesIn) -> Any:
 
 @router.act("/my/quiet-hours", right=None, summary="设置免打扰时段")
 def set_quiet_hours(request: ApiRequest, content: QuietIn) -> Any:
-    if content.start is not None and content.start == content.end:
-        raise Invalid("开始与结束时间不能相同。", field="end")
     services.set_quiet_hours(
         account=request.user, by=request.user, at=request.at, **content.model_dump()
     )
@@ -500,9 +499,6 @@ def _save_roster(request: ApiRequest, row: DutyRoster, content: RosterIn) -> Dut
     for name in ("code", "name", "rotation", "handover", "starts_on", "enabled"):
         setattr(row, name, getattr(content, name))
     row.institution = place
-    twin = DutyRoster.objects.filter(code=content.code).exclude(pk=row.pk)
-    if twin.exists():
-        raise BadRoster(f"值班表代码“{content.code}”已被使用，请换一个。", field="code")
     return services.save_roster(
         roster=row,
         members=_people(request, content.members, place),
@@ -656,11 +652,6 @@ MANAGE_POLICY = "notices.manage_escalationpolicy"
 
 
 def _save_policy(request: ApiRequest, row: EscalationPolicy, content: PolicyIn) -> EscalationPolicy:
-    if 0 < content.repeat_every < 5:
-        raise BadPolicy("重复提醒间隔至少 5 分钟，0 表示不重复。", field="repeat_every")
-    twin = EscalationPolicy.objects.filter(code=content.code).exclude(pk=row.pk)
-    if twin.exists():
-        raise BadPolicy(f"策略代码“{content.code}”已被使用，请换一个。", field="code")
     row.institution = _place(request, MANAGE_POLICY, content.institution_id)
     for name in (
         "code", "name", "priority", "acknowledged_for", "repeat_every", "tell_end", "enabled",
@@ -682,7 +673,7 @@ def _check_reach(request: ApiRequest, levels: list[LevelIn]) -> None:
     """People, rosters and channels of other organisations are as if they did not exist."""
     user = request.user
     for target in (target for level in levels for target in level.targets):
-        found = {
+        found: QuerySet[Any] | None = {
             "account": Account.objects.visible_to(user).filter(pk=target.account_id or 0),
             "duty": DutyRoster.objects.visible_to(user).filter(code=target.roster),
             "robot": Channel.objects.visible_to(user).filter(

@@ -210,8 +210,6 @@ class QuietForm(forms.Form):
         found = super().clean() or {}
         if bool(found.get("start")) != bool(found.get("end")):
             raise ValidationError("开始和结束时间应同时填写或同时留空。")
-        if found.get("start") and found.get("start") == found.get("end"):
-            raise ValidationError("开始与结束时间不能相同。")
         return found
 
 

@@ -25,6 +25,11 @@ class BadAddress(Invalid):
     title = "通知地址格式不对"
 
 
+class BadQuietHours(Invalid):
+    code = "notices.bad_quiet_hours"
+    title = "免打扰时段有误"
+
+
 class AddressTaken(Refusal):
     code = "notices.address_taken"
     title = "通知地址已登记"

@@ -11,9 +11,10 @@ While the robot is muted (限流) urgent ones take another channel and the other
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 MINUTE = timedelta(minutes=1)
 MUTED_FOR = timedelta(minutes=10)
@@ -41,7 +42,7 @@ class Window:
 class Waiting:
     """One message that wants to go."""
 
-    id: Hashable
+    id: Any
     priority: int
     due_at: datetime
 

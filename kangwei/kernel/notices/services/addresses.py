@@ -25,11 +25,13 @@ from kangwei.kernel.notices.models.channels import PERSONAL_KINDS, ROBOT_KINDS
 from kangwei.kernel.notices.refusals import (
     AddressTaken,
     BadAddress,
+    BadQuietHours,
     NoWay,
     ReasonMissing,
     WrongCode,
 )
 from kangwei.kernel.notices.senders import Message
+from kangwei.kernel.notices.services.checking import checked
 from kangwei.kernel.notices.services.ways import shown
 from kangwei.kernel.organisations.models import Account
 
@@ -174,7 +176,7 @@ def set_quiet_hours(
     quiet = QuietHours.objects.filter(account=account).first() or QuietHours(account=account)
     quiet.start, quiet.end, quiet.rest_days = start, end, rest_days
     quiet.break_from, quiet.action = break_from, action
-    quiet.full_clean()
+    checked(quiet, BadQuietHours)
     quiet.save()
     return quiet
 

@@ -27,6 +27,7 @@ from kangwei.kernel.notices.registry import Words
 from kangwei.kernel.notices.senders import Message, Outcome
 from kangwei.kernel.notices.senders.mail import SECURITIES
 from kangwei.kernel.notices.senders.templated import BadRecipe, Recipe
+from kangwei.kernel.notices.services.checking import checked
 from kangwei.kernel.organisations.models import Account
 
 SCHEMES = ("http", "https")
@@ -49,7 +50,7 @@ def save_channel(
         kept |= {name: value.strip() for name, value in secrets.items()}
         channel.secrets = json.dumps({k: v for k, v in kept.items() if v}, ensure_ascii=False)
     _check(channel)
-    channel.full_clean(exclude=["secrets"])
+    checked(channel, BadChannel, exclude=["secrets"])
     channel.save()
     ChannelHealth.objects.get_or_create(channel=channel)
     if keepers is not None:
@@ -161,7 +162,7 @@ def edit_template(
         created_at=at,
         created_by=by,
     )
-    version.full_clean()
+    checked(version, UnknownWord)
     version.save()
     audit.record(act="notices.template.edited", subject=version, by=by, at=at, reason=note)
     return version

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.notices.models import DutyRoster, RosterTurn, Substitution
 from kangwei.kernel.notices.refusals import BadRoster, ReasonMissing, SubstitutionOverlaps
+from kangwei.kernel.notices.services.checking import checked
 from kangwei.kernel.organisations.models import Account
 
 
@@ -25,7 +26,7 @@ def save_roster(
     """Save a roster with its order of turns."""
     if not members:
         raise BadRoster("值班表至少要有一名值班人员。", field="members")
-    roster.full_clean()
+    checked(roster, BadRoster)
     roster.save()
     roster.turns.all().delete()
     RosterTurn.objects.bulk_create(

@@ -21,6 +21,7 @@ from kangwei.kernel.notices.models import (
 from kangwei.kernel.notices.models.channels import GROUP_KINDS
 from kangwei.kernel.notices.refusals import BadPolicy
 from kangwei.kernel.notices.rules.targets import Target
+from kangwei.kernel.notices.services.checking import checked
 from kangwei.kernel.organisations.models import Account, Institution, Role
 
 
@@ -46,7 +47,7 @@ def save_policy(
     fresh = policy.pk is None
     if not fresh:
         policy.version += 1
-    policy.full_clean()
+    checked(policy, BadPolicy)
     policy.save()
     policy.levels.all().delete()
     for number, spec in enumerate(levels, start=1):

@@ -12,7 +12,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 from kangwei.kernel.audit import queries as audit_queries
-from kangwei.kernel.notices import queries
+from kangwei.kernel.clock import SHANGHAI
+from kangwei.kernel.notices import queries, senders
 from kangwei.kernel.notices.models import (
     Attempt,
     Channel,
@@ -171,7 +172,7 @@ def test_quiet_hours_hold_ordinary_messages_only(outside: Outside) -> None:
     outside.texts()
     nurse = people.account()
     make.address(nurse)
-    local = outside.clock().astimezone(queries.roster_rule.SHANGHAI)
+    local = outside.clock().astimezone(SHANGHAI)
     QuietHours.objects.create(
         account=nurse,
         start=(local - timedelta(hours=1)).time().replace(second=0, microsecond=0),
@@ -413,7 +414,7 @@ def test_a_worker_killed_after_sending_is_followed_by_the_same_delivery_id(
         make.notice(Target.robot(robot.pk), at=outside.clock(), what=f"{n}")
     calls = claim(at=outside.clock())
     for call in calls:  # sent, and the worker dies before it can record anything
-        sending.senders.send(call.kind, call.line, "", call.message, outside.clock())
+        senders.send(call.kind, call.line, "", call.message, outside.clock())
     assert outside.run() > 0  # a second worker sends what was not claimed, and only that
     outside.clock.forward(minutes=2)
     outside.run()
@@ -429,7 +430,7 @@ def test_a_slow_workers_late_record_does_not_undo_what_another_did(outside: Outs
     robot = outside.robot()
     notice = make.notice(Target.robot(robot.pk), at=outside.clock())
     (slow,) = claim(at=outside.clock())
-    outcome = sending.senders.send(slow.kind, slow.line, "", slow.message, outside.clock())
+    outcome = senders.send(slow.kind, slow.line, "", slow.message, outside.clock())
     outside.clock.forward(minutes=2)
     outside.run()
     assert one(notice).state == "sent"
