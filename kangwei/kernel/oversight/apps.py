@@ -9,11 +9,14 @@ class OversightConfig(AppConfig):
     verbose_name = "督查"
 
     def ready(self) -> None:
+        from kangwei.kernel.api.registry import register_router
         from kangwei.kernel.audit import services as audit
         from kangwei.kernel.notices import services as notices
         from kangwei.kernel.organisations.services import register_role_rights
+        from kangwei.kernel.reporting.declarations import register_document, register_report
 
-        from . import tasks
+        # Schedules and runs register themselves when their module is read.
+        from . import api, chapter, housekeeping, jobs_api, reports, shell, tasks  # noqa: F401
         from .acts import ACTS, REMINDER
         from .models import ReviewCampaign, ReviewEvent, ReviewItem, SavedSearch
         from .rights import ROLE_RIGHTS
@@ -26,3 +29,9 @@ class OversightConfig(AppConfig):
         notices.register_template(REMINDER)
         register_role_rights(ROLE_RIGHTS)
         tasks.register_runs()
+        register_router("/jobs", jobs_api.router)
+        register_router("/oversight", api.router)
+        register_report(*reports.REPORTS)
+        register_document(reports.MONTHLY)
+        shell.register()
+        chapter.register()

@@ -38,14 +38,13 @@ def asked_about() -> Exists:
 
 
 def accounts_to_call_up(campaign: ReviewCampaign, at: datetime) -> list[int]:
-    """Usable accounts below the campaign's institution that no round asks about yet."""
+    """Usable accounts below the campaign's institution that no round of the year asked about."""
     below = InstitutionClosure.objects.filter(ancestor=campaign.institution_id)
-    decided_here = ReviewItem.objects.filter(campaign=campaign, account=OuterRef("pk"))
+    this_year = ReviewItem.objects.filter(campaign__year=campaign.year, account=OuterRef("pk"))
+    settled = this_year.filter(Q(campaign=campaign) | Q(decision__in=KEPT))
     rows = usable_accounts().filter(institution__in=below.values("descendant"), created_at__lte=at)
     return list(
-        rows.filter(~asked_about(), ~Exists(decided_here))
-        .order_by("pk")
-        .values_list("pk", flat=True)
+        rows.filter(~asked_about(), ~Exists(settled)).order_by("pk").values_list("pk", flat=True)
     )
 
 

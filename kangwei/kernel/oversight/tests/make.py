@@ -67,12 +67,17 @@ def nurse(institution: Institution, name: str = "赵护士", **fields: Any) -> A
 
 
 def campaign(
-    institution: Institution, *, at: datetime = MARCH_2, due: date = DUE, **fields: Any
+    institution: Institution,
+    *,
+    at: datetime = MARCH_2,
+    due: date = DUE,
+    year: int = 2026,
+    **fields: Any,
 ) -> ReviewCampaign:
     """An open round that has called up everybody below its institution."""
     made = ReviewCampaign.objects.create(
-        title="2026 年度用户年审",
-        year=2026,
+        title=f"{year} 年度用户年审",
+        year=year,
         institution=institution,
         opens_on=at.date(),
         due_on=due,

@@ -62,6 +62,16 @@ def test_an_account_that_one_round_asks_about_is_left_alone_by_the_next() -> Non
     assert ReviewItem.objects.filter(account=nurse).count() == 1
 
 
+def test_an_account_confirmed_this_year_is_not_asked_again_by_a_wider_round() -> None:
+    tree = make.tree()
+    nurse = make.nurse(tree.clinic)
+    make.campaign(tree.city)
+    keep(make.item_of(nurse), tree.inspector)
+    wider = make.campaign(tree.province)
+    assert not wider.items.filter(account=nurse).exists()
+    assert wider.items.filter(account=tree.inspector).exists()
+
+
 def test_accounts_whose_year_ends_enter_the_standing_round_of_the_topmost_institution() -> None:
     tree = make.tree()
     old = make.nurse(tree.clinic, "老护士", created_at=datetime(2025, 3, 20, tzinfo=UTC))
@@ -271,7 +281,7 @@ def a_year_later(tree: make.Tree, *accounts: Account) -> list[ReviewItem]:
     first.save()
     for account in accounts:
         account.sign_ins.create(kind="success", username=account.username, at=LATER)
-    make.campaign(tree.province, at=LATER, due=date(2027, 4, 30))
+    make.campaign(tree.province, at=LATER, due=date(2027, 4, 30), year=2027)
     return list(ReviewItem.objects.filter(account__in=accounts, decision="").order_by("pk"))
 
 

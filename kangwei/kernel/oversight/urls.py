@@ -1,0 +1,25 @@
+"""Addresses of oversight, below /oversight/. No entry of the menu is the prefix of another."""
+
+from django.urls import path
+
+from kangwei.kernel.oversight.views import journal, reviews
+
+urlpatterns = [
+    path("reviews/", reviews.campaigns, name="campaigns"),
+    path("reviews/new/", reviews.open_campaign, name="campaign_new"),
+    path("reviews/<int:pk>/", reviews.campaign, name="campaign"),
+    path("reviews/<int:pk>/end/", reviews.end_campaign, name="campaign_end"),
+    path("reviews/accounts/<int:account_id>/", reviews.history, name="history"),
+    path("reviews/items/<int:pk>/", reviews.sheet, name="sheet"),
+    path("reviews/items/<int:pk>/print/", reviews.print_sheet, name="print"),
+    path("my-reviews/", reviews.mine, name="mine"),
+    path("my-reviews/confirm/", reviews.confirm, name="confirm"),
+    path("review-exceptions/", reviews.exceptions, name="exceptions"),
+    path("review-overdue/", reviews.overdue, name="overdue"),
+    path("journal/", journal.search, name="journal"),
+    path("journal/export/", journal.export, name="journal_export"),
+    path("journal/saved/", journal.save, name="journal_save"),
+    path("journal/entries/<int:pk>/", journal.entry, name="entry"),
+    path("integrity/", journal.integrity, name="integrity"),
+    path("integrity/verify/", journal.verify_now, name="verify_now"),
+]
