@@ -17,6 +17,13 @@
       caps.hidden = !(event.getModifierState && event.getModifierState("CapsLock"));
     });
   }
+  document.querySelectorAll("[data-username]").forEach(function (button) {
+    button.addEventListener("click", function () {
+      document.getElementById("username").value = button.dataset.username;
+      password.value = button.dataset.password;
+      document.querySelector(".si-go").focus();
+    });
+  });
   var form = document.querySelector("form");
   document.querySelectorAll("[data-fill]").forEach(function (button) {
     button.addEventListener("click", function () {
