@@ -25,13 +25,6 @@
     });
   });
   var form = document.querySelector("form");
-  document.querySelectorAll("[data-fill]").forEach(function (button) {
-    button.addEventListener("click", function () {
-      form.username.value = button.dataset.fill;
-      form.password.value = button.dataset.secret;
-      form.querySelector(".si-go").focus();
-    });
-  });
   form.addEventListener("submit", function () {
     var go = form.querySelector(".si-go");
     setTimeout(function () { go.disabled = true; }, 0);
