@@ -115,10 +115,13 @@ class Clerk:
                         made = link_hash(previous, text)
                         lines.append(f"{seq}\t{entry_id}\t{recorded_at}\t{previous}\t{made}\n")
                         previous = made
-                    with connection.cursor() as links, links.copy(
-                        "COPY audit_link (seq, entry_id, entry_recorded_at, prev_hash, hash)"
-                        " FROM STDIN"
-                    ) as copy:
+                    with (
+                        connection.cursor() as links,
+                        links.copy(
+                            "COPY audit_link (seq, entry_id, entry_recorded_at, prev_hash, hash)"
+                            " FROM STDIN"
+                        ) as copy,
+                    ):
                         copy.write("".join(lines))
         # Only what is committed counts as seen.
         chained = seq - self._seq
@@ -202,7 +205,7 @@ def write_anchor(
     about: dict[str, object] | None = None,
 ) -> SignedAnchor:
     """One more anchor: into the table first, then into the file, each waited for."""
-    # A session lock, taken in a transaction of its own, so that the next one's snapshot is after it.
+    # A session lock in a transaction of its own: the next one's snapshot is taken after it.
     with connection.transaction():
         connection.execute("SELECT pg_advisory_lock(%s)", [ANCHOR_LOCK])
     try:

@@ -52,9 +52,7 @@ class Names:
                 if value is not None and isinstance(field, models.ForeignKey):
                     wanted[field.remote_field.model].add(value)
         self._titles = {
-            model: {
-                str(row.pk): str(row) for row in model._base_manager.filter(pk__in=keys)
-            }
+            model: {str(row.pk): str(row) for row in model._base_manager.filter(pk__in=keys)}
             for model, keys in wanted.items()
         }
 

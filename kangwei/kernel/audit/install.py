@@ -104,7 +104,7 @@ def grant_privileges(cursor: Any) -> None:
     name = sql.Identifier(role)
 
     def run(statement: str) -> None:
-        cursor.execute(sql.SQL(statement).format(role=name))  # type: ignore[arg-type]
+        cursor.execute(sql.SQL(statement).format(role=name))
 
     run("GRANT USAGE ON SCHEMA public TO {role}")
     run("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")

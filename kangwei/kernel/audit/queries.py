@@ -269,9 +269,7 @@ def found(entry: Entry, names: Names) -> Found:
         title = f"{OPERATIONS[entry.operation]}{object_title(entry.object_type)}"
     else:
         title = registry.act_title(entry.act)
-    return Found(
-        entry, title, object_title(entry.object_type), field_changes(entry, names)
-    )
+    return Found(entry, title, object_title(entry.object_type), field_changes(entry, names))
 
 
 EXPORT_HEADINGS = (

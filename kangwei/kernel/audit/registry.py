@@ -94,16 +94,17 @@ def journal(model: type[models.Model], hidden: Sequence[str] = ()) -> None:
 
     Encrypted fields, their digests and passwords are hidden without being named.
     """
-    secret = {model._meta.get_field(name).column for name in hidden}  # type: ignore[union-attr]
+    secret: set[str] = {str(model._meta.get_field(name).column) for name in hidden}  # type: ignore[union-attr]
     for field in model._meta.local_fields:
         if isinstance(field, EncryptedTextField):
-            secret.add(field.column)
+            secret.add(str(field.column))
             if field.digest_column:
-                secret.add(model._meta.get_field(field.digest_column).column)  # type: ignore[union-attr]
+                secret.add(str(model._meta.get_field(field.digest_column).column))  # type: ignore[union-attr]
         elif field.name == "password":
-            secret.add(field.column)
+            secret.add(str(field.column))
     primary = model._meta.pk
-    assert primary is not None and primary.column
+    assert primary is not None
+    assert primary.column
     _journalled[model._meta.db_table] = Journalled(
         model, object_type(model), model._meta.db_table, primary.column, tuple(sorted(secret))
     )

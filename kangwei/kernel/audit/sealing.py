@@ -153,8 +153,8 @@ def purge_month(*, month: Month, at: datetime, archive: Path | None = None) -> S
         raise AlreadySealed(f"{month} 已经清理。")
     if local_day(at) < kept_until(month):
         raise StillKept(
-            f"{month} 的日志须保存到 {kept_until(month)}（留存 {settings.AUDIT_KEPT_MONTHS} 个月），"
-            "现在不能清理。"
+            f"{month} 的日志须保存到 {kept_until(month)}"
+            f"（留存 {settings.AUDIT_KEPT_MONTHS} 个月），现在不能清理。"
         )
     if Seal.objects.filter(month__lt=month.first, purged_at=None).exists():
         raise StillKept(f"{month} 之前还有未清理的月份，请按时间顺序清理。")

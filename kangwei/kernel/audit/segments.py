@@ -29,9 +29,7 @@ SETTLES = timedelta(minutes=10)
 AT_ONCE = 24 * 7
 
 
-def _digest(
-    cursor: Any, segment: Segment, start: datetime, end: datetime
-) -> tuple[int, str]:
+def _digest(cursor: Any, segment: Segment, start: datetime, end: datetime) -> tuple[int, str]:
     """How many rows the hour has, and their digest; the cursor is one that reads in portions."""
     cursor.execute(
         sql.SQL(
@@ -131,5 +129,7 @@ def mismatches(connection: Connection, at: datetime) -> Iterator[str]:
         with connection.cursor(name="kw_segment") as cursor:
             count, digest = _digest(cursor, chained, start, end)
         if digest != facts["digest"]:
-            local = f"{start:%Y-%m-%d %H:%M} UTC"
-            yield f"{table} 在 {local} 起一小时的数据与入链摘要不符（当时 {facts['rows']} 行，现有 {count} 行）。"
+            yield (
+                f"{table} 在 {start:%Y-%m-%d %H:%M} UTC 起一小时的数据与入链摘要不符"
+                f"（当时 {facts['rows']} 行，现有 {count} 行）。"
+            )

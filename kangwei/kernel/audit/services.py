@@ -73,7 +73,8 @@ class Origin:
     agent: str = ""
 
 
-_origin: ContextVar[Origin] = ContextVar("kangwei_audit_origin", default=Origin())
+NOWHERE = Origin()
+_origin: ContextVar[Origin] = ContextVar("kangwei_audit_origin", default=NOWHERE)
 
 
 def current_origin() -> Origin:
@@ -178,7 +179,7 @@ def record_export(
     by: Any,
     at: datetime,
     rows: int,
-    format: str = "",
+    format: str = "",  # noqa: A002 - what callers call it
     detail: Mapping[str, Any] | None = None,
     reason: str = "",
     subject: models.Model | None = None,

@@ -49,9 +49,7 @@ class StoredAnchor:
     hash: str
 
 
-def verify(
-    *, at: datetime, first: int | None = None, last: int | None = None
-) -> Report:
+def verify(*, at: datetime, first: int | None = None, last: int | None = None) -> Report:
     """Check the chain from link `first` to link `last`, or all that is there."""
     connection = connect("kangwei-verify")
     try:
@@ -81,7 +79,7 @@ class _Verification:
         return self.report
 
     def _rows(self, query: str, arguments: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        return self._db.execute(query, arguments).fetchall()  # type: ignore[arg-type]
+        return self._db.execute(query, arguments).fetchall()
 
     def _fault(self, fault: Fault, message: str, seq: int | None = None) -> None:
         self.report.findings.append(Finding(fault, message, seq))
@@ -193,7 +191,9 @@ class _Verification:
         self.report.findings.extend(walk.finish())
         self.report.links, self.report.last_seq = walk.links, walk.seq
         if walk.unread:
-            self.report.remarks.append(f"{walk.unread} 条链接对应的日志随封存月份清理，只核对了衔接。")
+            self.report.remarks.append(
+                f"{walk.unread} 条链接对应的日志随封存月份清理，只核对了衔接。"
+            )
         if rehashed:
             known = [s for s in heads if seq < s < rehashed[0]]
             after = f"在第 {max(known)} 号之后、" if known else ""
@@ -222,9 +222,7 @@ class _Verification:
             seal = anchored.get(number)
             facts = seal.facts if seal else {}
             if facts.get("month") != month[:7] or facts.get("last_seq") != last_seq:
-                self._fault(
-                    Fault.ANCHOR_MISSING, f"{month[:7]} 已清理，但没有与之相符的封存锚点。"
-                )
+                self._fault(Fault.ANCHOR_MISSING, f"{month[:7]} 已清理，但没有与之相符的封存锚点。")
                 continue
             purged.add(month[:7])
             seq, head = last_seq, facts["last_hash"]
@@ -290,7 +288,9 @@ class _Verification:
         self.report.unchained, self.report.oldest_unchained_at = waiting, oldest
         if oldest:
             age = max(0, int((self._at - oldest).total_seconds()))
-            self.report.remarks.append(f"尾部有 {waiting} 条日志尚未入链，最早一条已等待 {age} 秒。")
+            self.report.remarks.append(
+                f"尾部有 {waiting} 条日志尚未入链，最早一条已等待 {age} 秒。"
+            )
 
     def _segments(self) -> None:
         for message in segments.mismatches(self._db, self._at):

@@ -1,4 +1,4 @@
-"""A connection of one's own: the clerk and the verifier need one snapshot, apart from any request."""
+"""A connection of one's own: clerk and verifier need one snapshot, apart from any request."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ class LocalCalendar(models.Model):
         "代码",
         max_length=40,
         primary_key=True,
-        validators=[RegexValidator(r"^[a-z][a-z0-9_-]*$", "代码只能用小写字母、数字、下划线和短横线。")],
+        validators=[
+            RegexValidator(r"^[a-z][a-z0-9_-]*$", "代码只能用小写字母、数字、下划线和短横线。")
+        ],
     )
     name = models.CharField("名称", max_length=100)
 

@@ -35,7 +35,9 @@ ASKED_FROM_MONTH = 11
 @cache
 def shipped() -> dict[int, YearArrangement]:
     """The years that come with the product."""
-    read = [from_json(json.loads(path.read_text("utf-8"))) for path in DATA.glob("statutory_*.json")]
+    read = [
+        from_json(json.loads(path.read_text("utf-8"))) for path in DATA.glob("statutory_*.json")
+    ]
     return {arrangement.year: arrangement for arrangement in read}
 
 

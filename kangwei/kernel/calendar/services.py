@@ -60,9 +60,7 @@ class Preview:
     replaces: YearArrangement | None
 
 
-def preview_year(
-    *, content: bytes, source: str = "", published_on: date | None = None
-) -> Preview:
+def preview_year(*, content: bytes, source: str = "", published_on: date | None = None) -> Preview:
     """Read and judge a file without storing anything."""
     if len(content) > LARGEST_FILE:
         raise UnreadableArrangement("文件超过 256 KB，不像一年的节假日安排，请检查后重新上传。")

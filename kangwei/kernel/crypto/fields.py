@@ -67,7 +67,7 @@ class EncryptedTextField(Text):
                         id="crypto.E001",
                     )
                 )
-        if self.unique or self.db_index:
+        if self.unique or getattr(self, "db_index", False):
             found.append(
                 checks.Error(
                     "A ciphertext cannot be indexed; index its digest.", obj=self, id="crypto.E002"
@@ -86,13 +86,13 @@ class EncryptedTextField(Text):
         """
         if not text:
             return text
-        sealed = services.encrypt(text, table=self.model._meta.db_table, column=self.column)
+        sealed = services.encrypt(text, table=self.model._meta.db_table, column=str(self.column))
         return f"{sealed}:{self.digest_of(text)}" if self.digest_column else sealed
 
     def open_stored(self, stored: str | None) -> str | None:
         if not stored:
             return stored
-        return services.decrypt(stored, table=self.model._meta.db_table, column=self.column)
+        return services.decrypt(stored, table=self.model._meta.db_table, column=str(self.column))
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if value is None or hasattr(value, "as_sql"):
@@ -121,7 +121,7 @@ def _digest_side(lookup: Any) -> Any:
     return target.get_col(lookup.lhs.alias)
 
 
-class EqualByDigest(Exact):  # type: ignore[type-arg]
+class EqualByDigest(Exact):
     """`phone = …` asked of the digest column."""
 
     prepare_rhs = False
@@ -132,7 +132,7 @@ class EqualByDigest(Exact):  # type: ignore[type-arg]
         return f"{left} = %s", [*params, field.digest_of(str(self.rhs)) if self.rhs else ""]
 
 
-class InByDigest(In):  # type: ignore[type-arg]
+class InByDigest(In):
     """`phone IN (…)` asked of the digest column."""
 
     prepare_rhs = False
@@ -164,5 +164,5 @@ class DigestField(models.GeneratedField):
             kwargs.pop(given, None)
         kwargs["source"] = self.source
         kwargs["unique"] = self.unique
-        kwargs["db_index"] = self.db_index
+        kwargs["db_index"] = getattr(self, "db_index")  # noqa: B009 - set by Field.__init__
         return name, "kangwei.kernel.crypto.fields.DigestField", args, kwargs

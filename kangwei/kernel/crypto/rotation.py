@@ -52,10 +52,10 @@ def encrypted_fields() -> Iterator[EncryptedTextField]:
 def _statement(field: EncryptedTextField, text: str) -> sql.Composed:
     model: type[models.Model] = field.model
     assert model._meta.pk is not None
-    return sql.SQL(text).format(  # type: ignore[arg-type]
+    return sql.SQL(text).format(
         table=sql.Identifier(model._meta.db_table),
-        column=sql.Identifier(field.column),
-        key=sql.Identifier(model._meta.pk.column),
+        column=sql.Identifier(str(field.column)),
+        key=sql.Identifier(str(model._meta.pk.column)),
     )
 
 

@@ -147,7 +147,7 @@ class OpenSSL:
         about_key, context = self._with_context(key, signer)
         try:
             der = _to_der(signature)
-            sound = (
+            sound: bool = (
                 lib.EVP_DigestVerifyInit(context, None, lib.EVP_sm3(), None, key) == 1
                 and lib.EVP_DigestVerify(context, der, len(der), data, len(data)) == 1
             )

@@ -24,11 +24,11 @@ class Fault(StrEnum):
     SEGMENT = "segment"
 
     @property
-    def title(self) -> str:
-        return _TITLES[self]
+    def words(self) -> str:
+        return _WORDS[self]
 
 
-_TITLES = {
+_WORDS = {
     Fault.EDITED: "记录被改动",
     Fault.DELETED: "记录被删除",
     Fault.INSERTED: "记录被插入",
@@ -52,7 +52,7 @@ class Finding:
     entry_id: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "fault": self.fault.value, "title": self.fault.title}
+        return {**asdict(self), "fault": self.fault.value, "title": self.fault.words}
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,10 @@ class Walk:
     def _check_place(self, row: LinkRow) -> None:
         fits = row.prev_hash == self._head
         if row.seq > self._seq + 1:
-            gone = f"第 {self._seq + 1} 至 {row.seq - 1} 号" if row.seq > self._seq + 2 else (
-                f"第 {row.seq - 1} 号"
+            gone = (
+                f"第 {self._seq + 1} 至 {row.seq - 1} 号"
+                if row.seq > self._seq + 2
+                else (f"第 {row.seq - 1} 号")
             )
             self.findings.append(
                 Finding(Fault.DELETED, f"{gone}链接连同日志被删除。", self._seq + 1, None)

@@ -12,7 +12,7 @@ from django.db import connections
 from kangwei.kernel.audit.tests import make
 
 
-@pytest.fixture()
+@pytest.fixture
 def journal(db: None, settings: Any, tmp_path: Path) -> Iterator[Path]:
     """An empty journal, committed to; gives the path of the anchor file.
 

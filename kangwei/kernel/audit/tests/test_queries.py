@@ -54,9 +54,7 @@ def test_history_shows_the_tables_beside_under_their_names() -> None:
 
 def test_history_shows_choices_and_hides_the_hidden() -> None:
     key = Key.objects.get(purpose="field", state="active")
-    Key.objects.filter(pk=key.pk).update(
-        wrapped="sm4:AAAA", state="retired", retired_at=NOON
-    )
+    Key.objects.filter(pk=key.pk).update(wrapped="sm4:AAAA", state="retired", retired_at=NOON)
     services.record(act="test.thing.done", subject=key, at=NOON)
     changes = queries.history(key)[0].changes
     assert FieldChange("状态", "使用中", "已停用（仅解密、验签）") in changes
@@ -105,7 +103,7 @@ def reasons(**criteria: object) -> list[str]:
     return [item.entry.reason for item in queries.search(Criteria(kind="act", **criteria)).items]  # type: ignore[arg-type]
 
 
-@pytest.fixture()
+@pytest.fixture
 def three_acts() -> LocalCalendar:
     ward = make.calendar()
     services.record(act="test.thing.begun", at=NOON, reason="甲 系统升级")

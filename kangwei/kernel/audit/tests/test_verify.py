@@ -65,7 +65,9 @@ def test_an_edited_row_is_named(journal: Path) -> None:
     assert report.findings[0].entry_id == entry_of(3)
 
 
-@pytest.mark.parametrize("column", ["reason", "occurred_at", "recorded_at", "tx", "detail", "db_user"])
+@pytest.mark.parametrize(
+    "column", ["reason", "occurred_at", "recorded_at", "tx", "detail", "db_user"]
+)
 def test_no_column_can_be_changed_unnoticed(journal: Path, column: str) -> None:
     make.chained(3)
     value = {
@@ -395,14 +397,17 @@ def test_a_role_with_insert_and_select_only_cannot_alter_the_journal(
 # Retention ----------------------------------------------------------------------------------
 
 
-@pytest.fixture()
+@pytest.fixture
 def march(journal: Path) -> Any:
     """Three lines of March 2020 in partitions of their own, then the present."""
     for parent in ("audit_entry", "audit_link"):
         assert sql("SELECT audit_ensure_month(%s, '2020-03-01')", parent) == [(True,)]
     make.chained(3)
     with make.tampering():
-        sql("UPDATE audit_entry SET recorded_at = '2020-03-10 00:00:00.5Z'::timestamptz + id * interval '1 s'")
+        sql(
+            "UPDATE audit_entry SET recorded_at ="
+            " '2020-03-10 00:00:00.5Z'::timestamptz + id * interval '1 s'"
+        )
         sql(
             "UPDATE audit_link l SET entry_recorded_at = e.recorded_at,"
             " chained_at = '2020-03-11Z'::timestamptz + seq * interval '1 s'"
@@ -501,11 +506,12 @@ def test_the_commands_seal_and_refuse_in_words(march: sealing.Month) -> None:
 # Segments -----------------------------------------------------------------------------------
 
 
-@pytest.fixture()
+@pytest.fixture
 def samples(journal: Path) -> Any:
     sql("CREATE TABLE kw_samples (id int, at timestamptz, value numeric, note text)")
     sql(
-        "INSERT INTO kw_samples SELECT g, '2026-11-20 00:30:00Z'::timestamptz + g * interval '20 min',"
+        "INSERT INTO kw_samples"
+        " SELECT g, '2026-11-20 00:30:00Z'::timestamptz + g * interval '20 min',"
         " g * 1.5, '甲' FROM generate_series(0, 5) g"
     )
     services.segment("kw_samples", "at", ["id", "at", "value"], kept_for=timedelta(days=90))

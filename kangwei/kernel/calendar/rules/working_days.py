@@ -43,11 +43,11 @@ class DayKind(StrEnum):
         return self in {DayKind.WORKDAY, DayKind.MAKE_UP, DayKind.LOCAL_WORK}
 
     @property
-    def title(self) -> str:
-        return _TITLES[self]
+    def words(self) -> str:
+        return _WORDS[self]
 
 
-_TITLES = {
+_WORDS = {
     DayKind.WORKDAY: "工作日",
     DayKind.MAKE_UP: "调休上班",
     DayKind.LOCAL_WORK: "本地上班",
@@ -225,7 +225,9 @@ def objections(arrangement: YearArrangement) -> list[str]:
         found.append(f"{day} 同时列为放假和上班，请只保留一种。")
     for day in sorted(arrangement.working):
         if day.weekday() < SATURDAY:
-            found.append(f"{day} 是星期{'一二三四五'[day.weekday()]}，本来就上班，不应列为调休上班。")
+            found.append(
+                f"{day} 是星期{'一二三四五'[day.weekday()]}，本来就上班，不应列为调休上班。"
+            )
     for (month, number), name in FIXED_HOLIDAYS.items():
         if date(year, month, number) not in arrangement.holidays:
             found.append(f"缺少法定假日 {date(year, month, number)}（{name}）。")
@@ -234,5 +236,7 @@ def objections(arrangement: YearArrangement) -> list[str]:
         worked = calendar.working_days_between(date(year, 1, 1), date(year + 1, 1, 1))
         # 13 statutory holidays leave 246 to 251 working days; the margin allows for special years.
         if not 240 <= worked <= 255:
-            found.append(f"按此安排全年共 {worked} 个工作日，正常应在 240 至 255 之间，请核对文件是否完整。")
+            found.append(
+                f"按此安排全年共 {worked} 个工作日，正常应在 240 至 255 之间，请核对文件是否完整。"
+            )
     return found

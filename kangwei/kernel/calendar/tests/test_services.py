@@ -96,7 +96,10 @@ def test_a_table_typed_by_a_clerk_is_read(encoding: str) -> None:
 
 
 def test_every_wrong_line_is_named_at_once() -> None:
-    broken = "日期,类型,名称\n2027-02-30,放假,春节\n2027-01-01,休假,元旦\n2027-05-01,放假,劳动节\n2027-05-01,放假,劳动节"
+    broken = (
+        "日期,类型,名称\n2027-02-30,放假,春节\n2027-01-01,休假,元旦\n"
+        "2027-05-01,放假,劳动节\n2027-05-01,放假,劳动节"
+    )
     with pytest.raises(services.UnreadableArrangement) as refused:
         services.preview_year(content=broken.encode())
     for words in ("第 2 行", "第 3 行：类型“休假”", "第 5 行：2027-05-01 重复", "来源", "发布日期"):
@@ -158,7 +161,9 @@ def test_what_a_local_calendar_refuses() -> None:
     with pytest.raises(Invalid, match="为什么"):
         services.override_day(code="xian", day=date(2026, 5, 9), working=False, note=" ", at=NOON)
     with pytest.raises(Invalid, match="没有代码为“beijing”"):
-        services.override_day(code="beijing", day=date(2026, 5, 9), working=False, note="x", at=NOON)
+        services.override_day(
+            code="beijing", day=date(2026, 5, 9), working=False, note="x", at=NOON
+        )
     with pytest.raises(NotFound, match="beijing"):
         queries.working_calendar("beijing")
     assert queries.calendars() == {"statutory": "法定工作日历", "xian": "西安院区"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+
 import pytest
 from django.db import connection
 
@@ -10,7 +11,7 @@ from kangwei.kernel.crypto.keys import ring
 from kangwei.kernel.crypto.tests.patients import Patient
 
 
-@pytest.fixture()
+@pytest.fixture
 def patients(db: None) -> Iterator[None]:
     """The table, inside the test's transaction; keys that the test makes are forgotten after it."""
     with connection.schema_editor() as editor:

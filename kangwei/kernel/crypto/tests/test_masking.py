@@ -35,7 +35,11 @@ from kangwei.kernel.crypto import masking
         ("address", "雁塔区市场街8号", "雁塔区******"),
         ("address", "陕西省延安市宝塔区", "陕西省延安市宝塔区"),
         ("address", "小寨西路8号", "******"),
-        ("address", "新疆维吾尔自治区伊犁哈萨克自治州伊宁县巴依托海镇", "新疆维吾尔自治区伊犁哈萨克自治州伊宁县******"),
+        (
+            "address",
+            "新疆维吾尔自治区伊犁哈萨克自治州伊宁县巴依托海镇",
+            "新疆维吾尔自治区伊犁哈萨克自治州伊宁县******",
+        ),
         ("email", "wang@hospital.cn", "w***@hospital.cn"),
         ("email", "not an address", "**************"),
         ("bank", "6222020200112233445", "***************3445"),
@@ -77,4 +81,6 @@ def test_level_one_never_shows_everything(kind: str, text: str) -> None:
 @given(st.text(max_size=40))
 def test_an_address_shows_no_digit(text: str) -> None:
     shown = masking.mask_address(text, masking.PARTLY)
-    assert shown == "" or not any(character.isdigit() and character.isascii() for character in shown)
+    assert shown == "" or not any(
+        character.isdigit() and character.isascii() for character in shown
+    )

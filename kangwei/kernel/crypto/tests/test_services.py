@@ -157,7 +157,9 @@ def test_a_signature_names_algorithm_and_key_and_survives_rotation() -> None:
         assert not services.verify("月报".encode(), changed)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(st.text())
 def test_any_text_comes_back_as_it_went(text: str) -> None:
     stored = services.encrypt(text, table="t", column="c")

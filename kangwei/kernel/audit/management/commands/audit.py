@@ -73,14 +73,20 @@ class Command(BaseCommand):
     def _status(self, options: dict[str, Any]) -> None:
         state = queries.chain_state()
         self.stdout.write(f"链长 {state.seq}，最近入链 {state.chained_at or '无'}。")
-        self.stdout.write(f"未入链 {state.unchained} 条，最早 {state.oldest_unchained_at or '无'}。")
-        self.stdout.write(f"最近锚点 {state.anchor or '无'}；最近校验 {state.verification or '无'}。")
+        self.stdout.write(
+            f"未入链 {state.unchained} 条，最早 {state.oldest_unchained_at or '无'}。"
+        )
+        self.stdout.write(
+            f"最近锚点 {state.anchor or '无'}；最近校验 {state.verification or '无'}。"
+        )
         enforced = "数据库已强制只追加。" if state.append_only else ROLE_CAN_ALTER
         self.stdout.write(enforced)
 
     def _seal(self, options: dict[str, Any]) -> None:
         seal = services.seal_month(month=options["month"], at=clock.now())
-        self.stdout.write(f"{seal} 已封存：{seal.entries} 条，链序号 {seal.first_seq} 至 {seal.last_seq}。")
+        self.stdout.write(
+            f"{seal} 已封存：{seal.entries} 条，链序号 {seal.first_seq} 至 {seal.last_seq}。"
+        )
 
     def _purge(self, options: dict[str, Any]) -> None:
         month = sealing.Month.read(options["month"])
