@@ -19,7 +19,6 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from pypinyin import Style, lazy_pinyin
 
 
 @dataclass(frozen=True)
@@ -161,4 +160,7 @@ def _excerpt(text: str, word: str, around: int = 28) -> str:
 @lru_cache(maxsize=2048)
 def initials(text: str) -> str:
     """拼音首字母, so that `jggl` finds 机构管理."""
+    # Read when first needed: its dictionary takes 57 MB.
+    from pypinyin import Style, lazy_pinyin
+
     return "".join(lazy_pinyin(text, style=Style.FIRST_LETTER)).lower()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pypinyin import Style, lazy_pinyin
-
 
 def pinyin_code(name: str, length: int = 40) -> str:
     """First letters of each character, other letters and digits kept: 西安市疾控中心 → xasjkzx."""
+    # Read when first needed: its dictionary takes 57 MB, which a process that names nobody saves.
+    from pypinyin import Style, lazy_pinyin
+
     parts = lazy_pinyin(name, style=Style.FIRST_LETTER)
     return "".join(char for char in "".join(parts).lower() if char.isalnum())[:length]
