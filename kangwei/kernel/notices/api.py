@@ -673,13 +673,14 @@ def _check_reach(request: ApiRequest, levels: list[LevelIn]) -> None:
     """People, rosters and channels of other organisations are as if they did not exist."""
     user = request.user
     for target in (target for level in levels for target in level.targets):
-        found: QuerySet[Any] | None = {
+        reach: dict[str, QuerySet[Any]] = {
             "account": Account.objects.visible_to(user).filter(pk=target.account_id or 0),
             "duty": DutyRoster.objects.visible_to(user).filter(code=target.roster),
             "robot": Channel.objects.visible_to(user).filter(
                 pk=target.channel_id or 0, kind__in=GROUP_KINDS
             ),
-        }.get(target.kind)
+        }
+        found = reach.get(target.kind)
         if found is not None and not found.exists():
             raise NotFound("通知对象不存在，或不在您的数据范围内，请重新选择。", field="levels")
         if target.institution_id is not None:
