@@ -52,8 +52,14 @@ def chart_svg(option: dict[str, Any], *, width: int = WIDTH, height: int = HEIGH
         "animation": False,
         "textStyle": {"fontFamily": family, **option.get("textStyle", {})},
     }
+    return _drawn(json.dumps(still, ensure_ascii=False, sort_keys=True), width, height)
+
+
+@lru_cache(maxsize=64)
+def _drawn(option: str, width: int, height: int) -> str:
+    """Kept for the second file: Word and PDF of one document draw the same charts."""
     with _lock:
-        drawn = _engine().call("kwDraw", json.dumps(still, ensure_ascii=False), width, height)
+        drawn = _engine().call("kwDraw", option, width, height)
     # Its style sheet only says what happens under a mouse; pages forbid inline styles.
     return _renumber(_STYLE.sub("", str(drawn)))
 
@@ -82,7 +88,7 @@ def _size(data: bytes) -> tuple[int, int]:
     return picture.px_width, picture.px_height
 
 
-def svg_to_png(svg: str, *, ppi: int = 192) -> bytes:
+def svg_to_png(svg: str, *, ppi: int = 160) -> bytes:
     """Word cannot be relied on to draw SVG; typst turns it into a sharp PNG."""
     known, _ = fonts()
     page = (

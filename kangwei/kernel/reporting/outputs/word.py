@@ -144,6 +144,7 @@ class _Writer:
     def __init__(self, document: WordDocument, styles: Mapping[str, str]) -> None:
         self.document = document
         self.styles = styles
+        self.style_ids: dict[str, str] = {}
         self.mark = next((one for one in document.paragraphs if MARK in one.text), None)
         if self.mark is not None:
             self.mark.text = ""
@@ -151,7 +152,6 @@ class _Writer:
         width = (section.page_width or Mm(210)) - (section.left_margin or Mm(22))
         self.width = int(width - (section.right_margin or Mm(22)))
         self.bookmarks = 0
-        self.headings: list[Any] = []
 
     # ── Placing ──
 
@@ -161,9 +161,16 @@ class _Writer:
             self.mark._p.addprevious(element)
 
     def _new(self, style: str, text: str = "") -> Paragraph:
-        made = self.document.add_paragraph(text, style=self.styles[style])
+        made = self.document.add_paragraph(text)
+        made._p.style = self._style_id(style)
         self._place(made._p)
         return made
+
+    def _style_id(self, role: str) -> str:
+        """Looked up once: python-docx would read through every style for every paragraph."""
+        if role not in self.style_ids:
+            self.style_ids[role] = self.document.styles[self.styles[role]].style_id
+        return self.style_ids[role]
 
     def finish(self) -> None:
         if self.mark is not None:
