@@ -22,7 +22,9 @@ def measure() -> list[Figure]:
         def cost(path: str) -> float:
             def call() -> None:
                 answer = client.get(path)
-                assert answer.status_code == 200, f"{path}: {answer.status_code}"
+                assert answer.status_code == 200, (
+                    f"{path}: {answer.status_code} {answer.headers.get('Location')}"
+                )
 
             return cpu_milliseconds(call)
 

@@ -55,6 +55,7 @@ def open_site() -> Site:
             institution=root,
             by=None,
             at=at,
+            password="Qinghe#8842-Shan",
             must_change_password=False,
         )
         services.grant_role(account=opened.account, role=everything, by=None, at=at, reason="试验")
