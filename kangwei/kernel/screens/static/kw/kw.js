@@ -149,6 +149,10 @@
   });
   window.addEventListener("pageshow", release);  // back from the history
   document.addEventListener("htmx:afterRequest", release);
+  // A form in a dialog whose answer appears on the page below closes the dialog
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.target.closest?.("[data-close-after]")) event.target.closest("dialog")?.close();
+  });
 
   // Related rows chosen by typing (long lists): the browser's own list, filled by our search
   document.addEventListener("input", async (event) => {
