@@ -89,7 +89,7 @@ DEFAULT_ACTIONS = {"add": "新增", "change": "修改", "delete": "删除", "vie
 
 
 def name_default_permissions() -> None:
-    """Django names its default rights "Can add …"; a Chinese reader gets "新增 账号"."""
+    """Django names its default rights "Can add …"; a Chinese reader gets "新增账号"."""
     stale = []
     for permission in Permission.objects.select_related("content_type"):
         action, _, model_name = permission.codename.partition("_")
@@ -102,7 +102,7 @@ def name_default_permissions() -> None:
             continue
         if action not in model._meta.default_permissions:
             continue
-        name = f"{title} {model._meta.verbose_name}"
+        name = f"{title}{model._meta.verbose_name}"
         if permission.name != name:
             permission.name = name
             stale.append(permission)

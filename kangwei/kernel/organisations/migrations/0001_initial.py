@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "机构类别",
                 "verbose_name_plural": "机构类别",
                 "ordering": ("order", "code"),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -124,6 +125,7 @@ class Migration(migrations.Migration):
                     ("sign_out_account", "强制下线"),
                     ("import_account", "批量导入账号"),
                 ],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -265,6 +267,7 @@ class Migration(migrations.Migration):
                     ("move_institution", "调整机构隶属关系"),
                     ("import_institution", "批量导入机构"),
                 ],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -306,6 +309,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "科室",
                 "ordering": ("institution", "code"),
                 "permissions": [("manage_department", "维护科室")],
+                "default_permissions": ("view",),
             },
         ),
         migrations.AddField(
@@ -390,6 +394,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "机构其他编码",
                 "verbose_name_plural": "机构其他编码",
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
@@ -426,6 +431,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "隶属关系",
                 "verbose_name_plural": "隶属关系",
                 "ordering": ("institution", "valid_from"),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
@@ -538,6 +544,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "区划",
                 "ordering": ("code",),
                 "permissions": [("manage_region", "维护区划")],
+                "default_permissions": ("view",),
             },
         ),
         migrations.AddField(
@@ -631,6 +638,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "角色",
                 "ordering": ("order", "code"),
                 "permissions": [("manage_role", "维护角色")],
+                "default_permissions": ("view",),
                 "indexes": [
                     django.contrib.postgres.indexes.GinIndex(
                         fields=["rights"], name="organisations_role_rights"
@@ -764,6 +772,7 @@ class Migration(migrations.Migration):
                     ("grant_any_role", "授予和收回任何角色"),
                     ("delegate_role", "将自己的授权临时借给他人"),
                 ],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -1054,6 +1063,7 @@ class Migration(migrations.Migration):
                     ("manage_staff", "维护业务人员"),
                     ("unmask_staff", "查看业务人员完整证件号和手机号"),
                 ],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -1084,6 +1094,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "资格证书",
                 "verbose_name_plural": "资格证书",
                 "ordering": ("staff", "kind"),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
@@ -1132,6 +1143,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "任职经历",
                 "verbose_name_plural": "任职经历",
                 "ordering": ("staff", "valid_from"),
+                "default_permissions": (),
             },
         ),
         migrations.AddField(

@@ -78,6 +78,7 @@ class Role(models.Model):
     class Meta:
         verbose_name = "角色"
         verbose_name_plural = "角色"
+        default_permissions = ("view",)
         ordering = ("order", "code")
         permissions = [("manage_role", "维护角色")]
         indexes = [GinIndex(fields=("rights",), name="organisations_role_rights")]
@@ -149,6 +150,7 @@ class Grant(models.Model):
     class Meta:
         verbose_name = "授权"
         verbose_name_plural = "授权"
+        default_permissions = ("view",)
         ordering = ("account", "valid_from", "pk")
         permissions = [
             ("grant_role", "授予和收回自己拥有的角色权限"),

@@ -100,6 +100,7 @@ class Account(AbstractBaseUser):
     class Meta:
         verbose_name = "账号"
         verbose_name_plural = "账号"
+        default_permissions = ("view",)
         ordering = ("username",)
         permissions = [
             ("manage_account", "维护账号"),

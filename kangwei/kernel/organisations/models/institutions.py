@@ -24,6 +24,7 @@ class InstitutionKind(models.Model):
     class Meta:
         verbose_name = "机构类别"
         verbose_name_plural = "机构类别"
+        default_permissions = ("view",)
         ordering = ("order", "code")
 
     def __str__(self) -> str:
@@ -87,6 +88,7 @@ class Institution(models.Model):
     class Meta:
         verbose_name = "机构"
         verbose_name_plural = "机构"
+        default_permissions = ("view",)
         ordering = ("region_id", "code")
         permissions = [
             ("manage_institution", "维护机构"),
@@ -139,6 +141,7 @@ class InstitutionIdentifier(models.Model):
     class Meta:
         verbose_name = "机构其他编码"
         verbose_name_plural = "机构其他编码"
+        default_permissions = ()
         constraints = [
             models.UniqueConstraint(
                 fields=("kind", "value"),
@@ -173,6 +176,7 @@ class InstitutionParent(models.Model):
     class Meta:
         verbose_name = "隶属关系"
         verbose_name_plural = "隶属关系"
+        default_permissions = ()
         ordering = ("institution", "valid_from")
         constraints = [
             ExclusionConstraint(
@@ -263,6 +267,7 @@ class Department(models.Model):
     class Meta:
         verbose_name = "科室"
         verbose_name_plural = "科室"
+        default_permissions = ("view",)
         ordering = ("institution", "code")
         permissions = [("manage_department", "维护科室")]
         constraints = [

@@ -59,6 +59,7 @@ class Staff(models.Model):
     class Meta:
         verbose_name = "业务人员"
         verbose_name_plural = "业务人员"
+        default_permissions = ("view",)
         ordering = ("institution", "pinyin", "pk")
         permissions = [
             ("manage_staff", "维护业务人员"),
@@ -96,6 +97,7 @@ class Employment(models.Model):
     class Meta:
         verbose_name = "任职经历"
         verbose_name_plural = "任职经历"
+        default_permissions = ()
         ordering = ("staff", "valid_from")
         constraints = [
             ExclusionConstraint(
@@ -142,6 +144,7 @@ class Qualification(models.Model):
     class Meta:
         verbose_name = "资格证书"
         verbose_name_plural = "资格证书"
+        default_permissions = ()
         ordering = ("staff", "kind")
         constraints = [
             models.UniqueConstraint(

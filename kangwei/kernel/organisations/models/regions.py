@@ -81,6 +81,7 @@ class Region(models.Model):
     class Meta:
         verbose_name = "区划"
         verbose_name_plural = "区划"
+        default_permissions = ("view",)
         ordering = ("code",)
         permissions = [("manage_region", "维护区划")]
         constraints = [

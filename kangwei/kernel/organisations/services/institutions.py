@@ -283,6 +283,8 @@ def close_institution(
     institution = Institution.objects.select_for_update().get(pk=institution.pk)
     if institution.closed_on is not None:
         raise InstitutionClosed(f"“{institution}”已于 {institution.closed_on} 停用。")
+    if by is not None and by.institution_id == institution.pk:
+        raise InstitutionInUse("不能停用自己所在的机构，请由上级机构的管理员办理。")
     if on <= institution.opened_on:
         raise InstitutionUnfit(f"停用日期应晚于启用日期 {institution.opened_on}。", field="on")
     if not reason.strip():
@@ -346,6 +348,8 @@ def merge_institutions(
     """Let one institution go into another: those below it, its people and accounts follow."""
     if institution.pk == into.pk:
         raise InstitutionUnfit(f"“{institution}”不能并入自身。", field="into")
+    if by is not None and by.institution_id == institution.pk:
+        raise InstitutionInUse("不能合并掉自己所在的机构，请由上级机构的管理员办理。")
     if not into.is_open(on):
         raise InstitutionClosed(f"“{into}”在 {on} 未启用或已停用，不能并入。", field="into")
     if institution.closed_on is not None:

@@ -217,7 +217,7 @@ def test_a_stranger_may_not_unmask(world: World) -> None:
 def test_role_pages_show_rights_in_chinese(world: World) -> None:
     role = Role.objects.get(code="auditor")
     page = world.browser.get(reverse("organisations:role", args=[role.pk])).content.decode()
-    assert "查看 账号" in page
+    assert "查看账号" in page
     assert "Can view" not in page
     assert (
         world.browser.get(reverse("organisations:create_role") + f"?copy={role.pk}").status_code

@@ -116,6 +116,13 @@ def test_closing_disables_accounts_and_nobody_can_be_put_below_it() -> None:
         move(make.institution(), clinic)
 
 
+def test_nobody_closes_the_institution_he_works_at() -> None:
+    clinic = make.institution()
+    chief = make.account(institution=clinic)
+    with pytest.raises(InstitutionInUse, match="自己所在"):
+        services.close_institution(institution=clinic, on=TODAY, by=chief, at=AT, reason="停业")
+
+
 def test_merging_moves_those_below_people_and_accounts() -> None:
     old, new = make.institution("老中心"), make.institution("新中心")
     clinic = make.institution(parent=old)
