@@ -185,6 +185,9 @@ def sent_round(request: HttpRequest, detour: Detour) -> HttpResponse:
     if request.path.startswith("/api/"):
         return _json(request, detour.code, detour.words, status=403)
     response: HttpResponse
+    if is_background(request):
+        # The bell asks by itself; sending it round would reload the page for ever.
+        return HttpResponse(status=204)
     if request.headers.get("HX-Request"):
         response = HttpResponse(detour.words, content_type="text/plain; charset=utf-8")
         response["HX-Redirect"] = reverse(detour.view)

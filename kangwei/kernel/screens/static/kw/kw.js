@@ -149,6 +149,9 @@
   });
   window.addEventListener("pageshow", release);  // back from the history
   document.addEventListener("htmx:afterRequest", release);
+  // unfold writes the chosen file's name into a text box that our file fields do not have
+  $$(".kw-field input[type=file]").forEach((input) => { input.hasChangeListener = true; });
+
   // A form in a dialog whose answer appears on the page below closes the dialog
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.target.closest?.("[data-close-after]")) event.target.closest("dialog")?.close();
