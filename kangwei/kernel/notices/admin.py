@@ -15,7 +15,6 @@ from kangwei.kernel.notices.models import (
     Escalation,
     EscalationPolicy,
 )
-from kangwei.kernel.notices.models.channels import UNPROVEN_KINDS
 from kangwei.kernel.notices.views.supervision import TONES
 from kangwei.kernel.organisations.admin import PagedAdmin
 from kangwei.kernel.screens.admin import LedgerAdmin
@@ -44,7 +43,7 @@ class ChannelAdmin(PagedAdmin):
 
     @admin.display(description="验证情况")
     def proof_title(self, row: Channel) -> str:
-        return row.proof if row.kind in UNPROVEN_KINDS else "已对标准协议验证"
+        return row.proof or "—"
 
 
 @admin.register(DutyRoster)

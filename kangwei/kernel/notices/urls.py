@@ -7,10 +7,10 @@ from django.urls import path
 from kangwei.kernel.notices.views import mine, setup, supervision
 
 urlpatterns = [
-    path("", mine.inbox, name="inbox"),
+    path("inbox/", mine.inbox, name="inbox"),
     path("bell/", mine.bell, name="bell"),
-    path("read-all/", mine.read_all, name="read_all"),
-    path("messages/<uuid:pk>/", mine.message, name="message"),
+    path("inbox/read-all/", mine.read_all, name="read_all"),
+    path("inbox/<uuid:pk>/", mine.message, name="message"),
     path("settings/", mine.settings, name="settings"),
     path("settings/preferences/", mine.preferences, name="preferences"),
     path("settings/quiet-hours/", mine.quiet_hours, name="quiet_hours"),

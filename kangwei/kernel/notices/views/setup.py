@@ -243,6 +243,7 @@ def roster(request: HttpRequest, pk: int) -> HttpResponse:
             "absent", "stands_in", "created_by"
         ).order_by("-start")[:30],
         "turns": row.turns.select_related("account"),
+        "has_rest_days": row.turns.filter(rest_days=True).exists(),
         "may_manage": request.user.has_perm(ROSTER, row),
     }
     return page(request, "notices/roster.html", context, title=f"值班表 {row.name}")
