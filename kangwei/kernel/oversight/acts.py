@@ -13,7 +13,6 @@ ACTS = {
     "oversight.account.review_suspended": "逾期未年审暂停账号",
     "oversight.search.saved": "保存常用日志查询",
     "oversight.search.deleted": "删除常用日志查询",
-    "oversight.journal.verified": "校验审计日志完整性",
 }
 
 REMINDER = Template(

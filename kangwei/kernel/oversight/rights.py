@@ -6,18 +6,25 @@ REVIEWER = (
     "oversight.review_accounts",
 )
 ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
-    "province_admin": (*REVIEWER, "notices.view_delivery"),
+    "province_admin": (*REVIEWER, "notices.view_delivery", "calendar.view_arrangement"),
     "city_admin": (*REVIEWER, "notices.view_delivery"),
     "county_admin": REVIEWER,
     # Own institution only: he sees how the review of his people stands, and decides about nobody.
     "institution_admin": ("oversight.view_reviewcampaign", "api.use_api_keys"),
-    "security_admin": ("oversight.view_reviewcampaign",),
+    "security_admin": (
+        "oversight.view_reviewcampaign",
+        "audit.verify_journal",
+        "crypto.view_key",
+        "crypto.rotate_key",
+    ),
     "auditor": (
         "oversight.view_reviewcampaign",
         "notices.view_delivery",
         "audit.view_entry",
         "audit.export_entry",
         "audit.verify_journal",
+        "calendar.view_arrangement",
+        "crypto.view_key",
         "jobs.view_schedule",
         "jobs.view_all_runs",
     ),
@@ -30,6 +37,8 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "api.use_api_keys",
         "api.manage_api_keys",
         "api.view_metrics",
+        "calendar.view_arrangement",
+        "calendar.manage_calendar",
     ),
     "customer": ("oversight.view_reviewcampaign",),
 }

@@ -10,7 +10,6 @@ from django.db import transaction
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
-from kangwei.kernel.audit.verify import verify
 from kangwei.kernel.jobs.models import Run
 from kangwei.kernel.jobs.registry import register_run_kind, schedule
 from kangwei.kernel.notices import services as notices
@@ -75,16 +74,11 @@ def call_up(run: Run) -> Mapping[str, Any]:
 
 def verify_journal(run: Run) -> Mapping[str, Any]:
     """Verify the whole chain; the finding is kept as a verification and noted in the journal."""
-    at = clock.now()
-    report = verify(at=at)
-    with transaction.atomic():
-        audit.record(
-            act="oversight.journal.verified",
-            by=run.owner,
-            at=at,
-            detail={"sound": report.sound, "findings": len(report.findings)},
-        )
-    return {"sound": report.sound, "findings": [str(one) for one in report.findings[:20]]}
+    result = audit.verify_journal(at=clock.now(), by=run.owner)
+    return {
+        "sound": result.sound,
+        "findings": [one["message"] for one in result.findings[:20]],
+    }
 
 
 def register_runs() -> None:

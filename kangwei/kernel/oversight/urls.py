@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from kangwei.kernel.oversight import calendar_pages, key_pages
 from kangwei.kernel.oversight.views import journal, reviews
 
 urlpatterns = [
@@ -22,4 +23,11 @@ urlpatterns = [
     path("journal/entries/<int:pk>/", journal.entry, name="entry"),
     path("integrity/", journal.integrity, name="integrity"),
     path("integrity/verify/", journal.verify_now, name="verify_now"),
+    path("calendar/", calendar_pages.year, name="calendar"),
+    path("calendar/load/", calendar_pages.load, name="calendar_load"),
+    path("calendar/confirm/", calendar_pages.confirm, name="calendar_confirm"),
+    path("calendar/override/", calendar_pages.override, name="calendar_override"),
+    path("calendar/create/", calendar_pages.create, name="calendar_create"),
+    path("keys/", key_pages.keys, name="keys"),
+    path("keys/rotate/", key_pages.rotate, name="keys_rotate"),
 ]
