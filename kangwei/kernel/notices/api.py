@@ -116,6 +116,11 @@ class CodeIn(Schema):
     code: str = Field(min_length=6, max_length=6, pattern=r"^\d{6}$", description="验证码")
 
 
+class CodeAnswerOut(Schema):
+    verified: bool = Field(description="验证码是否正确")
+    message: str
+
+
 class PreferencesIn(Schema):
     low: list[str] = Field(default=[], max_length=8, description=f"提示：{KINDS}")
     normal: list[str] = Field(default=[], max_length=8, description="一般")
@@ -166,12 +171,12 @@ def ask_code(request: ApiRequest, address_id: int) -> Any:
     "/my/addresses/{address_id}/confirm",
     right=None,
     rows=Address,
-    response=AddressOut,
+    response=CodeAnswerOut,
     summary="验证通知地址",
 )
 def confirm(request: ApiRequest, address_id: int, content: CodeIn) -> Any:
     address = _own(request, address_id)
-    return services.confirm_address(address=address, code=content.code, at=request.at)
+    return asdict(services.confirm_address(address=address, code=content.code, at=request.at))
 
 
 @router.act("/my/addresses/{address_id}/remove", right=None, rows=Address, summary="删除通知地址")

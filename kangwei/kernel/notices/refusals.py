@@ -40,11 +40,6 @@ class NoWay(Refusal):
     title = "没有可用的通知渠道"
 
 
-class WrongCode(Refusal):
-    code = "notices.wrong_code"
-    title = "验证码不正确"
-
-
 class CannotResend(Refusal):
     code = "notices.cannot_resend"
     title = "投递不能重发"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 from django.db import transaction
@@ -28,7 +30,6 @@ from kangwei.kernel.notices.refusals import (
     BadQuietHours,
     NoWay,
     ReasonMissing,
-    WrongCode,
 )
 from kangwei.kernel.notices.senders import Message
 from kangwei.kernel.notices.services.checking import checked
@@ -97,26 +98,33 @@ def ask_for_code(*, address: Address, at: datetime) -> Address:
     return locked
 
 
-def confirm_address(*, address: Address, code: str, at: datetime) -> Address:
-    """Prove by the code that the address is one's own. Five wrong codes, and it is void."""
-    with transaction.atomic():
-        locked = Address.objects.select_for_update(of=("self",)).get(pk=address.pk)
-        usable = locked.code_until is not None and at < locked.code_until
-        if not usable or locked.code_tries >= MOST_TRIES:
-            failure: WrongCode | None = WrongCode("验证码已失效，请重新获取。", field="code")
-        elif _digest(locked, code.strip()) != locked.code_digest:
-            # Written in this transaction and refused after it: the try must count.
-            locked.code_tries += 1
-            locked.save(update_fields=["code_tries"])
-            left = MOST_TRIES - locked.code_tries
-            failure = WrongCode(f"验证码不正确，还可再试 {left} 次。", field="code")
-        else:
-            failure = None
-            _verified(locked, at)
-            audit.record(act="notices.address.verified", subject=locked, by=locked.account, at=at)
-    if failure is not None:
-        raise failure
-    return locked
+@dataclass(frozen=True)
+class CodeAnswer:
+    """Whether the code was right, and the sentence to show."""
+
+    verified: bool
+    message: str
+
+
+@transaction.atomic
+def confirm_address(*, address: Address, code: str, at: datetime) -> CodeAnswer:
+    """Prove by the code that the address is one's own. Five wrong codes, and it is void.
+
+    A wrong code is an answer, not a refusal: a refusal would be rolled back together with the
+    count of tries, and the code could be guessed.
+    """
+    locked = Address.objects.select_for_update(of=("self",)).get(pk=address.pk)
+    usable = locked.code_until is not None and at < locked.code_until
+    if not usable or locked.code_tries >= MOST_TRIES:
+        return CodeAnswer(False, "验证码已失效，请重新获取。")
+    if not hmac.compare_digest(_digest(locked, code.strip()), locked.code_digest):
+        locked.code_tries += 1
+        locked.save(update_fields=["code_tries"])
+        left = MOST_TRIES - locked.code_tries
+        return CodeAnswer(False, f"验证码不正确，还可再试 {left} 次。")
+    _verified(locked, at)
+    audit.record(act="notices.address.verified", subject=locked, by=locked.account, at=at)
+    return CodeAnswer(True, f"{locked.shown}已验证，可以接收通知。")
 
 
 def _verified(address: Address, at: datetime) -> None:

@@ -15,6 +15,8 @@ from kangwei.kernel.notices.tests import make
 from kangwei.kernel.notices.tests.test_pages import RIGHTS, World
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.organisations.tests import make as people
+from kangwei.standins.base import playing
+from kangwei.standins.sms import Sms
 
 pytestmark = pytest.mark.django_db
 BASE = "/api/v1/notices"
@@ -161,3 +163,18 @@ def test_duty_and_substitution_over_the_api(browser: Client, lead: Account) -> N
     assert act(browser, f"/rosters/{roster['id']}/substitute", instead).status_code == 200
     days = browser.get(f"{BASE}/rosters/{roster['id']}/duty", {"first": "2026-11-02", "days": "2"})
     assert [day["account_id"] for day in days.json()] == [lead.pk, mate.pk]
+
+
+def test_wrong_codes_count_over_the_api_too(browser: Client, lead: Account) -> None:
+    """An act that is refused is rolled back; the count of tries must stay."""
+    address = make.address(lead, verified_at=None)
+    with playing(standin := Sms(), prefix="/sms") as url:
+        make.channel("sms", url)
+        assert act(browser, f"/my/addresses/{address.pk}/ask-code").status_code == 200
+    code = standin.received[0].text.split("验证码是 ")[1][:6]
+    wrong = {"code": f"{(int(code) + 7) % 1_000_000:06d}"}
+    for _ in range(5):
+        answer = act(browser, f"/my/addresses/{address.pk}/confirm", wrong)
+        assert answer.json()["verified"] is False
+    late = act(browser, f"/my/addresses/{address.pk}/confirm", {"code": code})
+    assert late.json() == {"verified": False, "message": "验证码已失效，请重新获取。"}

@@ -125,8 +125,8 @@ def ask_for_code(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def confirm_address(request: HttpRequest, pk: int) -> HttpResponse:
     code = request.POST.get("code", "")
-    address = services.confirm_address(address=_own(request, pk), code=code, at=clock.now())
-    messages.success(request, f"{address.shown}已验证，可以接收通知。")
+    answer = services.confirm_address(address=_own(request, pk), code=code, at=clock.now())
+    (messages.success if answer.verified else messages.error)(request, answer.message)
     return HttpResponseRedirect(_back())
 
 
