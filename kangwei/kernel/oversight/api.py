@@ -222,7 +222,7 @@ def _item(request: ApiRequest, pk: int) -> ReviewItem:
 
 
 @router.get(
-    "/review-items/{item_id}", right=VIEW_RIGHT, rows=ReviewItem, response=ItemOut,
+    "/review-items/{int:item_id}", right=VIEW_RIGHT, rows=ReviewItem, response=ItemOut,
     summary="年审账号",
 )  # fmt: skip
 def item(request: ApiRequest, item_id: int) -> Any:
@@ -230,7 +230,7 @@ def item(request: ApiRequest, item_id: int) -> Any:
 
 
 @router.act(
-    "/review-items/{item_id}/decide", right=REVIEW_RIGHT, rows=ReviewItem, response=ItemOut,
+    "/review-items/{int:item_id}/decide", right=REVIEW_RIGHT, rows=ReviewItem, response=ItemOut,
     summary="作出年审结论",
     description="由上级机构人员对账号作保留、调整或停用结论，并以密码或动态口令签名。",
     example={"decision": "keep", "code": "123456"},
