@@ -73,7 +73,7 @@ class Gate:
         if self._content_type and request.content_type != self._content_type:
             raise WrongContentType(
                 f"请求内容应为 {self._content_type}，"
-                f"现在是 {request.content_type[:60] or '空'}；请设置 Content-Type。"
+                f"现在是 {(request.content_type or '空')[:60]}；请设置 Content-Type。"
             )
 
 

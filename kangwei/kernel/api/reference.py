@@ -76,7 +76,7 @@ def _operation(
     document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]
 ) -> Operation:
     contents = operation.get("requestBody", {}).get("content", {})
-    content = next(iter(contents.values()), {})
+    content: Mapping[str, Any] = next(iter(contents.values()), {})
     example = content.get("example")
     return Operation(
         key=operation["operationId"],
@@ -132,12 +132,12 @@ def kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
             return "、".join(dict.fromkeys(kind(document, one) for one in schema[several]))
     given = schema.get("type")
     if isinstance(given, list):
-        return "、".join(KINDS.get(one, one) for one in given)
+        return "、".join(KINDS.get(str(one), str(one)) for one in given)
     if given == "array":
         return f"数组（{kind(document, schema.get('items', {}))}）"
     if given is None:
         return "任意"
-    return FORMATS.get(schema.get("format", ""), KINDS.get(given, given))
+    return FORMATS.get(schema.get("format", ""), KINDS.get(str(given), str(given)))
 
 
 def resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,7 +151,7 @@ def resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[
 
 def introduction(text: str) -> SafeString:
     """The description's own words: paragraphs, **strong**, `code`; nothing else is understood."""
-    plain = escape(text)
+    plain = str(escape(text))
     plain = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", plain)
     plain = re.sub(r"`(.+?)`", r"<code>\1</code>", plain)
     paragraphs = [part.replace("\n", "") for part in plain.strip().split("\n\n")]

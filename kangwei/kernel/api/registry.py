@@ -30,7 +30,9 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja import Router
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+
+from kangwei.kernel import clock
 
 from .gate import Gate
 from .idempotency import answer_act
@@ -177,7 +179,7 @@ def _carry(view: Callable[..., Any], *, name: str, response: Any, is_act: bool) 
 
     @functools.wraps(view)
     def question(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-        result = view(request, **arguments)
+        result = view(request, **in_local_time(arguments))
         if isinstance(result, HttpResponseBase):
             return result
         return HttpResponse(body(request, result), content_type="application/json")
@@ -185,7 +187,7 @@ def _carry(view: Callable[..., Any], *, name: str, response: Any, is_act: bool) 
     @functools.wraps(view)
     def act(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
         def once() -> tuple[int, bytes]:
-            result = view(request, **arguments)
+            result = view(request, **in_local_time(arguments))
             return (200 if adapter is not None else 204), body(request, result)
 
         return answer_act(request, operation=name, act=once)
@@ -194,6 +196,24 @@ def _carry(view: Callable[..., Any], *, name: str, response: Any, is_act: bool) 
     # Resolved here, where the app's own names are known; ninja would look them up in this module.
     carried.__signature__ = _resolved(view)  # type: ignore[attr-defined]
     return carried
+
+
+def in_local_time(value: Any) -> Any:
+    """What a caller wrote without zone means Asia/Shanghai, in every schema and at every depth."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=clock.SHANGHAI)
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            before = getattr(value, name)
+            after = in_local_time(before)
+            if after is not before:
+                setattr(value, name, after)
+        return value
+    if isinstance(value, list):
+        return [in_local_time(one) for one in value]
+    if isinstance(value, dict):
+        return {key: in_local_time(one) for key, one in value.items()}
+    return value
 
 
 def _resolved(view: Callable[..., Any]) -> inspect.Signature:

@@ -101,8 +101,8 @@ def _absent(request: HttpRequest, failure: Http404) -> HttpResponse:
     return errors.answer(request, NotFound("对象不存在，或不在您的数据范围内。"))
 
 
-def _out_of_range(request: HttpRequest, failure: DataError) -> HttpResponse:
-    # PostgreSQL refused a value (a number or date beyond its column); nothing was written.
+def _out_of_range(request: HttpRequest, failure: Exception) -> HttpResponse:
+    # A number or date beyond its column, or beyond the calendar; nothing was written.
     logger.warning("api.data_error", extra={"path": request.path, "error": str(failure)[:200]})
     return errors.answer(request, errors.InvalidInput("有数值或日期超出允许的范围，请检查后重试。"))
 
@@ -130,6 +130,7 @@ HANDLERS: list[tuple[type[Exception], Callable[[HttpRequest, Any], HttpResponse]
     (Http404, _absent),
     (RequestDataTooBig, _too_large),
     (DataError, _out_of_range),
+    (OverflowError, _out_of_range),
     (OperationalError, _away),
     (InterfaceError, _away),
     (Exception, _unforeseen),

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from kangwei.kernel import clock
@@ -56,7 +55,7 @@ class Caller:
         self.header = f"Bearer {fresh.text}"
         self.client = Client(raise_request_exception=False)
 
-    def get(self, path: str, **headers: str) -> HttpResponse:
+    def get(self, path: str, **headers: str) -> Any:
         return self.client.get(
             f"/api/v1/sample{path}", headers={"Authorization": self.header, **headers}
         )

@@ -13,6 +13,7 @@ import jsonschema_rs
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client
+from ninja import Schema
 
 from kangwei.kernel.api import errors, openapi, probes, registry, site, traffic
 from kangwei.kernel.api.models import Traffic
@@ -20,6 +21,7 @@ from kangwei.kernel.api.registry import KwRouter
 from kangwei.kernel.api.tests import sample
 from kangwei.kernel.api.tests.conftest import Caller, pressed
 from kangwei.kernel.api.tests.test_gate import refusal
+from kangwei.kernel.audit import queries as audit
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.organisations.tests import make
 from kangwei.kernel.refusals import catalogue
@@ -182,6 +184,24 @@ def test_a_file_passes_as_it_is(caller: Caller) -> None:
     assert (response.content, response["Content-Type"]) == (b"a,b\n", "text/csv")
 
 
+def test_a_time_without_zone_is_shanghai_time_at_every_depth() -> None:
+    class Inner(Schema):
+        at: datetime
+        note: str = ""
+
+    class Outer(Schema):
+        inner: Inner
+        many: list[Inner]
+
+    naive, utc = datetime(2026, 2, 12, 10), datetime(2026, 2, 12, 2, tzinfo=UTC)
+    given = Outer(inner=Inner(at=naive), many=[Inner(at=utc), Inner(at=naive)])
+    found = registry.in_local_time({"content": given, "page": 1})
+    assert found["content"].inner.at == utc
+    assert [one.at for one in found["content"].many] == [utc, utc]
+    assert found["content"].inner.at.tzinfo is not None
+    assert found["page"] == 1
+
+
 # --- registry --------------------------------------------------------------------------------
 
 
@@ -306,9 +326,9 @@ def clerk_lags(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def lag(age: timedelta) -> None:
         state = dataclasses.replace(
-            probes.audit.chain_state(), oldest_unchained_at=datetime.now(UTC) - age
+            audit.chain_state(), oldest_unchained_at=datetime.now(UTC) - age
         )
-        monkeypatch.setattr(probes.audit, "chain_state", lambda: state)
+        monkeypatch.setattr(audit, "chain_state", lambda: state)
 
     return lag
 

@@ -56,7 +56,7 @@ def test_a_session_acts_only_with_the_csrf_token(robot: Account) -> None:
 
 
 def test_a_key_acts_without_csrf(caller: Caller) -> None:
-    assert caller.get("/whoami").json() == {"name": "robot", "by_key": True}  # type: ignore[attr-defined]
+    assert caller.get("/whoami").json() == {"name": "robot", "by_key": True}
     assert caller.act("/press", {"floor": 3}).status_code == 200
 
 
@@ -215,5 +215,5 @@ def test_a_revoked_key_is_neither_rotated_nor_revoked_again(caller: Caller) -> N
 
 
 def test_everyone_sees_his_own_keys(caller: Caller) -> None:
-    assert list(ApiKey.objects.visible_to(caller.account)) == [caller.key]  # type: ignore[attr-defined]
-    assert list(ApiKey.objects.visible_to(make.account())) == []  # type: ignore[attr-defined]
+    assert list(ApiKey.objects.visible_to(caller.account)) == [caller.key]
+    assert list(ApiKey.objects.visible_to(make.account())) == []
