@@ -50,6 +50,7 @@ ACTS = {
     "organisations.policy.changed": "修改登录安全策略",
     "organisations.import.uploaded": "上传导入表",
     "organisations.import.confirmed": "确认导入",
+    "organisations.import.passwords_taken": "领取一次性密码表",
     "organisations.import.discarded": "放弃导入",
 }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import IO, Annotated, Any, cast
 
 from django.db.models import Q, QuerySet
-from ninja import Query, Schema
+from ninja import File, Query, Schema
+from ninja.files import UploadedFile
 from pydantic import Field
 
 from kangwei.kernel.api.paging import Page, Paging, paginate
@@ -18,16 +19,21 @@ from kangwei.kernel.organisations.models import (
     AccountSession,
     Department,
     Grant,
+    ImportBatch,
+    ImportKind,
+    ImportRow,
     Institution,
     InstitutionKind,
     Qualification,
     Region,
     Role,
+    SecurityPolicy,
     SignInEvent,
     Staff,
 )
 from kangwei.kernel.organisations.queries import one
-from kangwei.kernel.refusals import Invalid
+from kangwei.kernel.organisations.services import importing
+from kangwei.kernel.refusals import Invalid, NotFound
 
 router = KwRouter(tag="机构人员")
 
@@ -107,6 +113,21 @@ def merge_region(request: ApiRequest, code: str, content: RegionMergeIn) -> Any:
         on=content.on, by=request.user, at=request.at,
     )  # fmt: skip
     return {"moved": moved}
+
+
+class RegionNameIn(Schema):
+    name: str = Field(min_length=1, max_length=60)
+
+
+@router.act(
+    "/regions/{code}/rename", right="organisations.manage_region", response=RegionOut,
+    summary="区划更名",
+)  # fmt: skip
+def rename_region(request: ApiRequest, code: str, content: RegionNameIn) -> Any:
+    return services.rename_region(
+        region=one(Region.objects.visible_to(request.user), code), name=content.name,
+        by=request.user, at=request.at,
+    )  # fmt: skip
 
 
 # Institutions (机构)
@@ -993,3 +1014,131 @@ def end_session(request: ApiRequest, session_id: int) -> None:
 )  # fmt: skip
 def sign_in_events(request: ApiRequest, paging: Query[Paging]) -> Any:
     return paginate(SignInEvent.objects.visible_to(request.user), paging, order={"at": "at"})
+
+
+# The sign-in policy (登录安全策略)
+
+Small = Annotated[int | None, Field(ge=0, le=1440)]
+
+
+class PolicyOut(Schema):
+    password_min_length: int
+    password_history: int
+    password_max_age_days: int
+    password_min_age_hours: int
+    failures_before_lock: int
+    address_failures_before_lock: int
+    failure_window_minutes: int
+    lock_minutes: int
+    idle_minutes: int
+    lifetime_hours: int
+    session_limit: int
+
+
+class PolicyIn(Schema):
+    """没有给出的项目保持不变；数值不能突破等保三级的下限。"""
+
+    password_min_length: Small = None
+    password_history: Small = None
+    password_max_age_days: Small = None
+    password_min_age_hours: Small = None
+    failures_before_lock: Small = None
+    address_failures_before_lock: Small = None
+    failure_window_minutes: Small = None
+    lock_minutes: Small = None
+    idle_minutes: Small = None
+    lifetime_hours: Small = None
+    session_limit: Small = None
+
+
+@router.get(
+    "/security-policy", right="organisations.view_securitypolicy", response=PolicyOut,
+    summary="登录安全策略",
+)  # fmt: skip
+def policy(request: ApiRequest) -> Any:
+    return SecurityPolicy.objects.get(pk=1)
+
+
+@router.act(
+    "/security-policy/change", right="organisations.change_securitypolicy", response=PolicyOut,
+    summary="修改登录安全策略",
+)  # fmt: skip
+def change_policy(request: ApiRequest, content: PolicyIn) -> Any:
+    return services.change_policy(
+        figures=content.dict(exclude_none=True), by=request.user, at=request.at
+    )
+
+
+# Bulk import (批量导入)
+
+
+class ImportRowOut(Schema):
+    number: int = Field(description="行号")
+    problems: list[dict[str, str]] = Field(description="问题：列名与原因")
+    result_id: int | None = Field(description="写入的对象")
+
+
+class ImportOut(Schema):
+    id: int
+    kind: str
+    file_name: str
+    state: str = Field(description="preview、confirmed、discarded")
+    written: int = Field(description="已写入行数")
+
+
+class ImportDetailOut(ImportOut):
+    bad: list[ImportRowOut]
+
+    @staticmethod
+    def resolve_bad(batch: ImportBatch) -> list[ImportRow]:
+        return [row for row in batch.rows.order_by("number") if row.problems]
+
+
+def _batch(request: ApiRequest, pk: int) -> ImportBatch:
+    """One's own upload, while one still holds the right to import."""
+    batch = one(ImportBatch.objects.visible_to(request.user), pk)
+    if not request.user.has_perm(importing.SCOPE_RIGHT[ImportKind(batch.kind)]):
+        raise NotFound("没有找到这个批量导入：它可能已被删除，或不在您的数据范围内。")
+    return batch
+
+
+@router.act(
+    "/imports/institutions", right="organisations.import_institution", response=ImportDetailOut,
+    summary="上传机构导入表",
+)  # fmt: skip
+def import_institutions(request: ApiRequest, file: File[UploadedFile]) -> Any:
+    """逐行检查并列出原因，确认之前不写入任何数据。"""
+    return _upload(request, ImportKind.INSTITUTIONS, file)
+
+
+@router.act(
+    "/imports/accounts", right="organisations.import_account", response=ImportDetailOut,
+    summary="上传账号导入表",
+)  # fmt: skip
+def import_accounts(request: ApiRequest, file: File[UploadedFile]) -> Any:
+    """逐行检查并列出原因，确认之前不写入任何数据。"""
+    return _upload(request, ImportKind.ACCOUNTS, file)
+
+
+def _upload(request: ApiRequest, kind: str, file: UploadedFile) -> ImportBatch:
+    return importing.upload(
+        kind=kind, file=cast("IO[bytes]", file.file), name=file.name or "", by=request.user,
+        at=request.at,
+    )  # fmt: skip
+
+
+@router.get("/imports/{batch_id}", right=None, response=ImportDetailOut, summary="导入检查结果")
+def import_batch(request: ApiRequest, batch_id: int) -> Any:
+    return _batch(request, batch_id)
+
+
+@router.act("/imports/{batch_id}/confirm", right=None, response=ImportDetailOut, summary="确认导入")
+def confirm_import(request: ApiRequest, batch_id: int) -> Any:
+    """写入可导入的行；重复确认只写入一次。"""
+    batch = _batch(request, batch_id)
+    return importing.confirm(batch=batch, by=request.user, at=request.at)
+
+
+@router.act("/imports/{batch_id}/discard", right=None, summary="放弃导入")
+def discard_import(request: ApiRequest, batch_id: int) -> None:
+    importing.discard(batch=_batch(request, batch_id), by=request.user, at=request.at)

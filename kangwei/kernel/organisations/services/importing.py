@@ -246,11 +246,12 @@ def confirm(*, batch: ImportBatch, by: Account, at: datetime) -> ImportBatch:
         if not row.problems:
             try:
                 with transaction.atomic():
-                    row.result_id = _write(batch.kind, values, by, at)
+                    row.result_id, values["password"] = _write(batch.kind, values, by, at)
+                row.content = json.dumps(values, ensure_ascii=False)
                 written += 1
             except Refusal as refusal:
                 row.problems = [{"column": "", "reason": refusal.message}]
-        row.save(update_fields=["problems", "result_id"])
+        row.save(update_fields=["problems", "result_id", "content"])
     if not written:
         raise NothingToImport("没有一行可以导入；请下载问题行，修改后重新上传。")
     batch.state, batch.confirmed_at, batch.written = ImportState.CONFIRMED, at, written
@@ -260,6 +261,45 @@ def confirm(*, batch: ImportBatch, by: Account, at: datetime) -> ImportBatch:
         by=by, at=at, detail={"file": batch.file_name, "kind": batch.kind, "written": written},
     )  # fmt: skip
     return batch
+
+
+class PasswordsTaken(Refusal):
+    code = "organisations.import_passwords_taken"
+    title = "一次性密码表已领取"
+
+
+@transaction.atomic
+def take_passwords(*, batch: ImportBatch, by: Account, at: datetime) -> bytes:
+    """The one-time passwords of imported accounts as a workbook, once; then they are forgotten."""
+    batch = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+    rows = [(row, values_of(row)) for row in batch.rows.exclude(result_id=None).order_by("number")]
+    rows = [(row, values) for row, values in rows if values.get("password")]
+    if not rows:
+        raise PasswordsTaken("一次性密码表只能领取一次，现已不再保存；请在账号页面逐个重置密码。")
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
+    sheet = book.add_worksheet("一次性密码")
+    for index, heading in enumerate(("用户名", "姓名", "机构编码", "一次性密码")):
+        sheet.write_string(0, index, heading)
+        sheet.set_column(index, index, 20)
+    for line, (row, values) in enumerate(rows, start=1):
+        for index, key in enumerate(("username", "name", "institution", "password")):
+            sheet.write_string(line, index, values[key])
+        del values["password"]
+        row.content = json.dumps(values, ensure_ascii=False)
+        row.save(update_fields=["content"])
+    book.close()
+    audit.record(
+        act="organisations.import.passwords_taken",
+        by=by, at=at, detail={"file": batch.file_name, "accounts": len(rows)},
+    )  # fmt: skip
+    return out.getvalue()
+
+
+def has_passwords(batch: ImportBatch) -> bool:
+    """Are one-time passwords still waiting to be taken away?"""
+    rows = batch.rows.exclude(result_id=None)
+    return batch.kind == ImportKind.ACCOUNTS and any(values_of(row).get("password") for row in rows)
 
 
 @transaction.atomic
@@ -448,9 +488,10 @@ class _AccountJudge(_Judge):
             self.wrong("role", f"“{name}”需要指定范围，请导入后在账号页面授予")
 
 
-def _write(kind: str, values: Values, by: Account, at: datetime) -> int:
+def _write(kind: str, values: Values, by: Account, at: datetime) -> tuple[int, str]:
+    """The new row's number, and for an account its one-time password."""
     if kind == ImportKind.INSTITUTIONS:
-        return _write_institution(values, by, at)
+        return _write_institution(values, by, at), ""
     return _write_account(values, by, at)
 
 
@@ -474,7 +515,7 @@ def _write_institution(values: Values, by: Account, at: datetime) -> int:
     return made.pk
 
 
-def _write_account(values: Values, by: Account, at: datetime) -> int:
+def _write_account(values: Values, by: Account, at: datetime) -> tuple[int, str]:
     home = Institution.objects.get(code=values["institution"])
     department = Department.objects.filter(
         institution=home, name=values.get("department", ""), closed_on=None
@@ -507,4 +548,4 @@ def _write_account(values: Values, by: Account, at: datetime) -> int:
             at=at,
             reason="批量导入",
         )
-    return new.account.pk
+    return new.account.pk, new.password

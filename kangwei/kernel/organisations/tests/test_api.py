@@ -7,11 +7,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from kangwei.kernel.organisations import api
 from kangwei.kernel.organisations.models import Account, Grant, Institution, Role, ScopeKind
 from kangwei.kernel.organisations.tests import make
+from kangwei.kernel.organisations.tests.test_imports import clinic, sheet
 from kangwei.kernel.organisations.tests.test_pages import OWN_RIGHTS, rows_at
 
 pytestmark = pytest.mark.django_db
@@ -138,6 +140,9 @@ def test_the_table_above_names_every_act_on_a_row() -> None:
         if one.is_act and "{" in one.path
     }
     without_institution = {
+        "/regions//rename",
+        "/imports//confirm",
+        "/imports//discard",
         "/regions//merge",
         "/roles//change",
         "/roles//retire",
@@ -219,6 +224,38 @@ def test_roles_over_the_api(chief: Account) -> None:
     del content["code"]
     refused = act(browser, f"/roles/{built_in}/change", content)
     assert refused.json()["code"] == "organisations.role_is_built_in"
+
+
+def test_importing_over_the_api(chief: Account, county: Institution) -> None:
+    browser = make.client(chief)
+    rows = [clinic("C1", parent=county.code), clinic("C2", parent=county.code, kind="飞船")]
+    content = sheet("institutions", rows).getvalue()
+    sent = browser.post(
+        f"{BASE}/imports/institutions",
+        {"file": SimpleUploadedFile("机构.xlsx", content)},
+        headers={"Idempotency-Key": str(uuid4())},
+    )
+    assert sent.status_code == 200, sent.content.decode()
+    assert [row["number"] for row in sent.json()["bad"]] == [3]
+    path = f"/imports/{sent.json()['id']}"
+    assert (
+        act(
+            make.client(make.account(right="organisations.import_institution")), f"{path}/confirm"
+        ).status_code
+        == 404
+    )
+    assert act(browser, f"{path}/confirm").json()["written"] == 1
+    assert act(browser, f"{path}/discard").json()["code"] == "organisations.import_already_decided"
+
+
+def test_the_policy_keeps_its_floors(chief: Account) -> None:
+    browser = make.client(chief)
+    assert (
+        act(browser, "/security-policy/change", {"idle_minutes": 15}).json()["idle_minutes"] == 15
+    )
+    refused = act(browser, "/security-policy/change", {"password_min_length": 6})
+    assert refused.json()["code"] == "organisations.policy_unfit"
+    assert browser.get(f"{BASE}/security-policy").json()["password_min_length"] == 10
 
 
 def test_my_own_sessions_and_rights(chief: Account) -> None:

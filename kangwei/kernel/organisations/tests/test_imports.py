@@ -137,6 +137,20 @@ def test_accounts_come_with_person_and_role(chief: Account, county: Institution)
     assert not Account.objects.filter(username__in=["zhao", "li"]).exists()
 
 
+def test_one_time_passwords_are_taken_away_once(chief: Account) -> None:
+    rows: list[dict[str, object]] = [{"username": "sun", "name": "孙", "institution": "610113"}]
+    batch = importing.confirm(batch=upload(ImportKind.ACCOUNTS, rows, chief), by=chief, at=AT)
+    assert importing.has_passwords(batch)
+    book = openpyxl.load_workbook(
+        io.BytesIO(importing.take_passwords(batch=batch, by=chief, at=AT))
+    )
+    _, line = book.worksheets[0].iter_rows(values_only=True)
+    assert Account.objects.get(username="sun").check_password(str(line[3]))
+    assert not importing.has_passwords(batch)
+    with pytest.raises(importing.PasswordsTaken):
+        importing.take_passwords(batch=batch, by=chief, at=AT)
+
+
 def test_a_role_beyond_the_importers_own_power_keeps_the_row_out(chief: Account) -> None:
     rows: list[dict[str, object]] = [
         {"username": "li", "name": "李", "institution": "610113", "role": "县级管理员"},
@@ -217,6 +231,8 @@ def test_the_whole_way_through_the_pages(chief: Account) -> None:
 def test_an_upload_belongs_to_who_brought_it_and_the_right_is_needed(chief: Account) -> None:
     batch = upload(ImportKind.INSTITUTIONS, [clinic("C1")], chief)
     other = make.account(right=[INSTITUTIONS, ACCOUNTS])
+    passwords = reverse("organisations:import_passwords", args=[batch.pk])
+    assert make.client(other).post(passwords).status_code == 404
     for name in ("import_batch", "import_bad_rows"):
         address = reverse(f"organisations:{name}", args=[batch.pk])
         assert make.client(other).get(address).status_code == 404

@@ -116,6 +116,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
                 ("全部", "?", only != "bad", good + bad),
                 ("问题行", "?only=bad", only == "bad", bad),
             ],
+            "passwords": importing.has_passwords(batch),
             "list_url": reverse(LISTS[ImportKind(batch.kind)]),
             "again_url": reverse("organisations:imports", args=[batch.kind]),
         },
@@ -137,6 +138,14 @@ def discard(request: HttpRequest, pk: int) -> HttpResponse:
     batch = _batch(request, pk)
     importing.discard(batch=batch, by=me(request), at=clock.now())
     return HttpResponseRedirect(reverse("organisations:imports", args=[batch.kind]))
+
+
+@require_POST
+@work_page()
+def passwords(request: HttpRequest, pk: int) -> HttpResponse:
+    batch = _batch(request, pk)
+    content = importing.take_passwords(batch=batch, by=me(request), at=clock.now())
+    return _workbook(content, "一次性密码.xlsx")
 
 
 @work_page()
