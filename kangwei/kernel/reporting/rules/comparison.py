@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .declarations import Column
 from .results import Line, Result
@@ -24,8 +24,7 @@ STATE_TITLES: dict[RowState, str] = {
 }
 
 
-@dataclass(frozen=True)
-class CellChange:
+class CellChange(NamedTuple):
     """One cell before and after. `delta` and `percent` exist for numbers only."""
 
     before: Value
@@ -58,8 +57,7 @@ class CellChange:
         return _number(value)
 
 
-@dataclass(frozen=True)
-class RowChange:
+class RowChange(NamedTuple):
     state: RowState
     key: Line
     cells: tuple[CellChange, ...]
