@@ -142,6 +142,8 @@ LOGIN_REDIRECT_URL = "/"
 HTTPS = env.flag("KW_HTTPS", False)
 #: Proxies whose X-Forwarded-* headers are believed, as addresses or networks.
 KW_TRUSTED_PROXIES = env.networks("KW_TRUSTED_PROXIES")
+#: Who besides this machine may read /metrics without a key.
+KW_METRICS_ADDRESSES = env.networks("KW_METRICS_ADDRESSES")
 ALLOWED_HOSTS = env.hosts("KW_HOSTS") or [
     "127.0.0.1",
     "localhost",

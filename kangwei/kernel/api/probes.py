@@ -125,7 +125,7 @@ def _may_measure(request: HttpRequest) -> bool:
         caller = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return False
-    allowed = getattr(settings, "KW_METRICS_ADDRESSES", [])
+    allowed: list[str] = settings.KW_METRICS_ADDRESSES
     return caller.is_loopback or any(caller in ipaddress.ip_network(text) for text in allowed)
 
 

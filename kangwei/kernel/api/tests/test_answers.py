@@ -373,9 +373,14 @@ def test_metrics_are_prometheus_text_and_count_what_was_answered(
     assert not any("nothing" in operation for operation, _ in after)
 
 
-def test_metrics_are_not_for_strangers_from_afar(client: Client, robot: Account) -> None:
+def test_metrics_are_not_for_strangers_from_afar(
+    client: Client, robot: Account, settings: Any
+) -> None:
     far: dict[str, Any] = {"REMOTE_ADDR": "203.0.113.9"}
     assert client.get("/metrics", **far).status_code == 401
+    settings.KW_METRICS_ADDRESSES = ["203.0.113.0/24"]
+    assert client.get("/metrics", **far).status_code == 200
+    settings.KW_METRICS_ADDRESSES = []
     watcher = Caller(make.account(right="api.view_metrics"), scopes=["api.view_metrics"])
     answer = client.get("/metrics", headers={"Authorization": watcher.header}, **far)
     assert answer.status_code == 200
