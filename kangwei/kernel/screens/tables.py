@@ -24,6 +24,8 @@ NO = mark_safe('<span class="kw-subtle">否</span>')
 Plain = str | int | float | Decimal | datetime | date | bool | None
 
 
+SHORT = 18
+
 #: How much of personal data the account of this request may see. Admin objects are shared by all
 #: threads, so the level travels beside them; nobody set means: nothing.
 masking_level: ContextVar[int] = ContextVar("kangwei_masking_level", default=0)
@@ -40,6 +42,8 @@ class Cell:
     label: str
     html: SafeString | str
     numeric: bool = False
+    #: A date, a code, a name: broken over two lines it would be harder to read than a wide column.
+    short: bool = False
 
 
 def badge(text: str, tone: str = "neutral") -> SafeString:
@@ -140,4 +144,4 @@ def cells(
 ) -> Iterable[Cell]:
     for name in names:
         html, numeric = html_of(name, row, admin)
-        yield Cell(name, labels[name], html, numeric)
+        yield Cell(name, labels[name], html, numeric, len(strip_tags(str(html))) <= SHORT)
