@@ -104,13 +104,13 @@ def year(request: HttpRequest) -> HttpResponse:
             "worked": calendar.working_days_between(date(shown, 1, 1), date(shown + 1, 1, 1)),
             "published": calendar.is_published(shown),
             "arrangement": queries.arrangements().get(shown),
-            "missing": queries.missing_years(clock.local_day(clock.now())),
+            "missing": "、".join(map(str, queries.missing_years(clock.local_day(clock.now())))),
             "versions": Arrangement.objects.filter(year=shown),
             "overrides": Override.objects.filter(calendar_id=code, day__year=shown)
             if local
             else (),
             "local": local,
-            "kinds": DayKind,
+            "kinds": list(DayKind),
             "may_manage": me(request).has_perm(MANAGE_RIGHT),
             "override_form": OverrideForm(),
             "calendar_form": CalendarForm(),

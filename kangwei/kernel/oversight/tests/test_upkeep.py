@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils.html import escape
 
-from kangwei.kernel.audit.models import Entry, Verification
+from kangwei.kernel.audit.models import Verification
 from kangwei.kernel.calendar import queries as calendar
 from kangwei.kernel.calendar.queries import DayKind
 from kangwei.kernel.calendar.tests.test_services import CSV, content
@@ -25,6 +25,7 @@ from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.organisations.tests import make as people
 from kangwei.kernel.oversight import key_pages, schedules, upkeep
 from kangwei.kernel.oversight.calendar_pages import month_grid
+from kangwei.kernel.oversight.tests import make
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -53,7 +54,7 @@ def signed_in(client: Client, account: Account) -> Client:
 
 def acts() -> list[str]:
     return list(
-        Entry.objects.filter(kind="act", act__startswith="oversight.").values_list("act", flat=True)
+        make.journal(kind="act", act__startswith="oversight.").values_list("act", flat=True)
     )
 
 
@@ -74,6 +75,8 @@ def test_the_year_shows_holidays_and_make_up_days(client: Client) -> None:
     assert "2026-02-17 放假：春节" in shown
     assert "2026-02-14 调休上班：春节" in shown
     assert "248" in shown
+    for kind in DayKind:
+        assert f"</span>{kind.words}</li>" in shown  # the legend
     assert "已公布" in shown
     assert "暂定" not in shown.split("cal-year")[1]
 
