@@ -108,7 +108,7 @@ def open_site() -> str:
     suppress_health_check=list(HealthCheck),
     derandomize=not os.environ.get("KW_PROVE"),
 )
-def test_every_answer_is_as_described(case: schemathesis.Case, key: str) -> None:
+def test_every_answer_is_as_described(case: schemathesis.Case[Any], key: str) -> None:
     with transaction.atomic():  # what one request did, the next does not see
         response = case.call(headers={"Authorization": f"Bearer {key}"})
         transaction.set_rollback(True)
