@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,9 +90,7 @@ def test_keys_are_stored_wrapped_and_bound_to_their_name() -> None:
 
 
 def test_the_wrong_master_key_opens_nothing(settings: Any) -> None:
-    from kangwei.web.environment import Secrets
-
-    settings.SECRETS = Secrets(django="x", master=bytes(32))
+    settings.SECRETS = SimpleNamespace(master=b"another key of thirty-two bytes!")
     ring.forget()
     with pytest.raises(KeyMissing, match="恢复与数据库配套的密钥文件"):
         sealed()
