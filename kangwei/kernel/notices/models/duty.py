@@ -103,6 +103,11 @@ class TimeRange(Func):
     output_field = DateTimeRangeField()
 
 
+class SubstitutionQuerySet(ScopedQuerySet["Substitution"]):
+    view_right = "notices.view_dutyroster"
+    scope_path = "roster__institution"
+
+
 class Substitution(models.Model):
     """One person takes another's place between two moments (替班)."""
 
@@ -118,7 +123,7 @@ class Substitution(models.Model):
     created_by = models.ForeignKey(Account, models.PROTECT, related_name="+", verbose_name="登记人")
     cancelled_at = models.DateTimeField("撤销时间", null=True, blank=True)
 
-    objects: ClassVar[models.Manager[Substitution]] = models.Manager()
+    objects = SubstitutionQuerySet.as_manager()
 
     class Meta:
         verbose_name = "替班"
