@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -94,7 +94,7 @@ def last_powers(account_ids: Iterable[int]) -> dict[int, Powers]:
         .distinct("account_id")
         .values_list("account_id", "decided_snapshot")
     )
-    return {account_id: snapshots.powers(snapshot) for account_id, snapshot in rows}
+    return {account_id: snapshots.powers(kept) for account_id, kept in rows if kept}
 
 
 # Who decides ------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def counts_by_state(items: QuerySet[ReviewItem], today: date) -> dict[State, int
 
 def progress_by_institution(items: QuerySet[ReviewItem], today: date) -> list[Progress]:
     """One line for each institution whose accounts are asked about, worst first."""
-    rows = (
+    rows: Any = (
         items.filter(withdrawn=False)
         .order_by()
         .values("institution_id", "institution__short_name")
@@ -229,7 +229,7 @@ def with_findings(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
     return items.exclude(snapshot__findings=[])
 
 
-def reminders_today(at: datetime) -> list[tuple[review.Reminder, int, date, Sequence[ReviewItem]]]:
+def reminders_today(at: datetime) -> list[tuple[review.Reminder, int, date, list[ReviewItem]]]:
     """(step, reviewing institution, due date, items) for which a reminder holds today."""
     today = clock.local_day(at)
     groups: dict[tuple[int, date], list[ReviewItem]] = defaultdict(list)

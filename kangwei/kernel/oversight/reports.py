@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from kangwei.kernel.audit import queries as audit_queries
 from kangwei.kernel.audit import services as audit
+from kangwei.kernel.audit.display import local_text
 from kangwei.kernel.audit.models import Entry, Verification
 from kangwei.kernel.jobs import queries as jobs
 from kangwei.kernel.jobs.models import ScheduleRun
@@ -242,21 +243,14 @@ def count_activity(ctx: Context) -> Iterable[Mapping[str, Any]]:
         names[home], homes[pk] = name, home
         lines[home]["accounts"] += 1
     kinds = {key: Count("pk", filter=Q(kind__in=wanted)) for key, wanted in SIGN_INS.items()}
-    for row in (
-        sign_ins_of(ctx)
-        .order_by()
-        .values(home=F("account__institution_id"))
-        .annotate(
-            people=Count("account", distinct=True, filter=Q(kind=SignInKind.SUCCESS)), **kinds
-        )
-    ):
-        home = row.pop("home")
-        lines[home].update(row)
+    people = Count("account", distinct=True, filter=Q(kind=SignInKind.SUCCESS))
+    entered: Any = sign_ins_of(ctx).order_by().values(home=F("account__institution_id"))
+    for row in entered.annotate(people=people, **kinds):
+        lines[row.pop("home")].update(row)
     counted = {key: Count("pk", filter=where) for key, where in ACTS.items()}
-    for row in acts_of(ctx).order_by().values("account_id").annotate(**counted):
-        home = homes.get(row.pop("account_id"))
-        if home is not None:
-            lines[home].update(row)
+    done: Any = acts_of(ctx).order_by().values("account_id")
+    for row in done.annotate(**counted):
+        lines[homes[row.pop("account_id")]].update(row)
     for home, name in names.items():
         yield {"institution_id": home, "institution": name, **_zeros(), **lines[home]}
 
@@ -503,7 +497,7 @@ def journal_section(ctx: DocumentContext) -> Iterable[Block]:
     ).order_by("started_at")
     state = audit_queries.chain_state()
     yield Paragraph(
-        f"截至 {audit_queries.local_text(ctx.cutoff)}，审计日志已入链 {state.seq} 条，"
+        f"截至 {local_text(ctx.cutoff)}，审计日志已入链 {state.seq} 条，"
         f"待入链 {state.unchained} 条；"
         + ("数据库账号只能追加日志。" if state.append_only else "数据库账号的修改权限尚未限制。")
     )
@@ -513,7 +507,7 @@ def journal_section(ctx: DocumentContext) -> Iterable[Block]:
     yield ListBlock(
         tuple(
             (
-                f"{audit_queries.local_text(one.started_at)} 核对 {one.links} 条，"
+                f"{local_text(one.started_at)} 核对 {one.links} 条，"
                 + ("完好。" if one.sound else f"发现 {len(one.findings)} 处异常。"),
             )
             for one in checks
@@ -540,8 +534,7 @@ def schedules_section(ctx: DocumentContext) -> Iterable[Block]:
         yield Heading("失败的运行")
         yield ListBlock(
             tuple(
-                (f"{audit_queries.local_text(run.due_at)}　{run.schedule}：{run.error}",)
-                for run in failed[:20]
+                (f"{local_text(run.due_at)}　{run.schedule}：{run.error}",) for run in failed[:20]
             )
         )
 

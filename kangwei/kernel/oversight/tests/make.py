@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from kangwei.kernel.audit.models import Entry
 from kangwei.kernel.organisations.models import Account, Institution
 from kangwei.kernel.organisations.tests import make
 from kangwei.kernel.oversight.models import ReviewCampaign, ReviewItem
@@ -17,6 +18,13 @@ SIGNED = Proof(password=PASSWORD)
 #: A Monday; the campaign of these tests opens on it and ends on 31 March.
 MARCH_2 = datetime(2026, 3, 2, 1, tzinfo=UTC)
 DUE = date(2026, 4, 30)
+#: The journal's last line before the present test (see conftest.py).
+mark = 0
+
+
+def journal(**wanted: Any) -> Any:
+    """The lines of the journal that the present test wrote."""
+    return Entry.objects.filter(pk__gt=mark, **wanted)
 
 
 @dataclass

@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
-from kangwei.kernel.audit.models import Entry
 from kangwei.kernel.jobs.models import Run
 from kangwei.kernel.organisations import services as organisations
 from kangwei.kernel.organisations.models import Account
@@ -73,7 +72,8 @@ def test_the_sheet_shows_rights_in_words_and_takes_the_decision(tree: make.Tree)
     sheet = f"/oversight/reviews/items/{item.pk}/"
     shown = browser.get(sheet).content.decode()
     assert "首次年审" in shown
-    assert "查看 机构" in shown
+    assert "首次年审" in shown
+    assert "全部功能权限（1 项）" in shown
     assert "签名并保存" in shown
     wrong = browser.post(sheet, {"decision": "keep", "password": "Wrong-Horse-8"})
     assert "密码或动态口令不正确" in wrong.content.decode()
@@ -214,7 +214,7 @@ def test_an_auditor_finds_who_looked_at_a_number_in_full(tree: make.Tree) -> Non
     assert "李督查" in page
     assert "电话核实身份" in page
     assert "16400001234" not in page
-    entry = Entry.objects.get(act="audit.data.unmasked")
+    entry = make.journal(act="audit.data.unmasked").get()
     drawer = browser.get(
         f"/oversight/journal/entries/{entry.pk}/", headers={"HX-Request": "true"}
     ).content.decode()
@@ -231,7 +231,7 @@ def test_changes_are_told_before_and_after_in_chinese(tree: make.Tree) -> None:
     organisations.disable_account(
         account=nurse, by=tree.city_inspector, at=clock.now(), reason="岗位调整"
     )
-    entry = Entry.objects.get(act="organisations.account.disabled")
+    entry = make.journal(act="organisations.account.disabled").get()
     drawer = people.client(auditor()).get(f"/oversight/journal/entries/{entry.pk}/")
     text = drawer.content.decode()
     assert "修改账号" in text
@@ -267,11 +267,14 @@ def test_a_search_is_kept_used_and_dropped_by_its_owner_only() -> None:
 def test_an_export_is_itself_journalled(tree: make.Tree) -> None:
     unmasked(tree.city_inspector)
     browser = people.client(auditor())
-    answer = browser.get("/oversight/journal/export/?act=audit.data.unmasked")
+    answer = browser.get(
+        f"/oversight/journal/export/?act=audit.data.unmasked&person={tree.city_inspector.username}"
+    )
     lines = answer.content.decode("utf-8-sig").strip().splitlines()
     assert len(lines) == 2
     assert "查看明文" in lines[1]
-    exported = Entry.objects.get(act="audit.data.exported")
+    exported = make.journal(act="audit.data.exported").get()
+    assert exported.detail is not None
     assert exported.detail["what"] == "审计日志"
     assert exported.detail["rows"] == 1
     assert exported.detail["act"] == "audit.data.unmasked"

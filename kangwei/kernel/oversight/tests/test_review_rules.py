@@ -141,7 +141,7 @@ def test_an_ordinary_account_has_no_finding() -> None:
     ],
 )
 def test_each_finding_stands_alone(change: dict[str, object], finding: Finding) -> None:
-    facts = Facts(**{**CLEAN.__dict__, **change})  # type: ignore[arg-type]
+    facts = Facts(**{**CLEAN.__dict__, **change})
     assert review.findings(facts, at=NOON) == [finding]
 
 

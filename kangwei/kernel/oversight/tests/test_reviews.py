@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from kangwei.kernel.audit.models import Entry
 from kangwei.kernel.organisations.models import Account, AccountState
 from kangwei.kernel.organisations.tests import make as people
 from kangwei.kernel.oversight import queries, services, snapshots
@@ -89,7 +88,12 @@ def test_accounts_whose_year_ends_enter_the_standing_round_of_the_topmost_instit
 
 def test_opening_a_round_needs_thirty_days_and_happens_once_a_year() -> None:
     tree = make.tree()
-    opening = {"institution": tree.city, "year": 2026, "by": tree.inspector, "at": MARCH_2}
+    opening: dict[str, Any] = {
+        "institution": tree.city,
+        "year": 2026,
+        "by": tree.inspector,
+        "at": MARCH_2,
+    }
     with pytest.raises(refused.CampaignDates, match="不足 30 天"):
         services.open_campaign(**opening, due_on=date(2026, 3, 31))
     campaign, run = services.open_campaign(**opening, due_on=date(2026, 4, 1))
@@ -97,7 +101,7 @@ def test_opening_a_round_needs_thirty_days_and_happens_once_a_year() -> None:
     assert run.arguments == {"campaign": campaign.pk}
     with pytest.raises(refused.CampaignAlreadyOpen):
         services.open_campaign(**opening, due_on=date(2026, 5, 1))
-    assert Entry.objects.filter(act="oversight.campaign.opened").count() == 1
+    assert make.journal(act="oversight.campaign.opened").count() == 1
 
 
 # Deciding ---------------------------------------------------------------------------------------
@@ -110,7 +114,7 @@ def test_a_superior_keeps_an_account_and_the_signature_holds() -> None:
     item = keep(make.item_of(nurse), tree.city_inspector)
     assert item.state_on(date(2026, 3, 3)) is State.CONFIRMED
     assert services.signature_holds(item)
-    entry = Entry.objects.get(act="oversight.account.review_kept")
+    entry = make.journal(act="oversight.account.review_kept").get()
     assert entry.object_id == str(nurse.pk)
     assert entry.account_label.startswith("李督查")
 
@@ -186,7 +190,12 @@ def test_disabling_needs_a_reason_and_closes_the_account() -> None:
     nurse = make.nurse(tree.clinic)
     make.campaign(tree.province)
     item = make.item_of(nurse)
-    act = {"item": item, "decision": Decision.DISABLE, "by": tree.city_inspector, "at": NEXT_DAY}
+    act: dict[str, Any] = {
+        "item": item,
+        "decision": Decision.DISABLE,
+        "by": tree.city_inspector,
+        "at": NEXT_DAY,
+    }
     with pytest.raises(refused.ReasonMissing):
         services.decide(**act, proof=SIGNED)
     decided = services.decide(**act, proof=SIGNED, reason="已调离接种岗位")
@@ -202,13 +211,19 @@ def test_a_change_takes_a_role_back_and_gives_another() -> None:
     reader = people.role("organisations.view_account", scope="own", name="查询员")
     make.campaign(tree.province)
     item = make.item_of(nurse)
-    act = {"item": item, "decision": Decision.CHANGE, "by": tree.inspector, "at": NEXT_DAY}
+    act: dict[str, Any] = {
+        "item": item,
+        "decision": Decision.CHANGE,
+        "by": tree.inspector,
+        "at": NEXT_DAY,
+    }
     with pytest.raises(refused.NothingChanged):
         services.decide(**act, proof=SIGNED, reason="岗位变动")
     old = nurse.grants.get()
     people.grant(tree.inspector, people.role("organisations.view_institution"))
     change = Change(frozenset({old.pk}), [NewGrant(reader)])
     decided = services.decide(**act, proof=SIGNED, reason="岗位变动", change=change)
+    assert decided.decided_snapshot is not None
     assert decided.decided_snapshot["grants"] == ["查询员 · 本机构"]
     nurse.forget_access()
     assert not nurse.has_perm("organisations.view_institution")
@@ -304,6 +319,7 @@ def test_a_bulk_confirmation_names_every_row_that_does_not_qualify_and_does_noth
     same, changed, odd = (make.nurse(tree.clinic, name) for name in ("未变", "增权", "离职"))
     items = a_year_later(tree, same, changed, odd)
     people.grant(changed, people.role("organisations.view_account", scope="own"))
+    assert odd.staff is not None
     odd.staff.left_on = LATER.date()
     odd.staff.save()
     first_time = make.nurse(tree.clinic, "首次", created_at=LATER)
@@ -467,12 +483,14 @@ def test_the_work_list_holds_what_one_may_decide_and_progress_counts_it() -> Non
     assert mine == {nurse.pk, tree.city_inspector.pk}, "from above; never oneself"
     keep(make.item_of(nurse), tree.city_inspector)
     today = date(2026, 4, 15)
-    counts = queries.counts_by_state(campaign.items, today)
+    counts = queries.counts_by_state(campaign.items.all(), today)
     assert counts == {
         State.NORMAL: 0, State.DUE: 0, State.OVERDUE: 2,
         State.CONFIRMED: 1, State.SUSPENDED: 0, State.DISABLED: 0,
     }  # fmt: skip
-    lines = {line.label: line for line in queries.progress_by_institution(campaign.items, today)}
+    lines = {
+        line.label: line for line in queries.progress_by_institution(campaign.items.all(), today)
+    }
     assert lines["小寨门诊"].percent == 100
     assert lines["小寨门诊"].heat == 0
     assert lines["省疾控"].heat == 4

@@ -416,7 +416,7 @@ def history(request: HttpRequest, account_id: int) -> HttpResponse:
             "entries": [
                 {
                     "at": event.occurred_at,
-                    "title": event.get_kind_display(),  # type: ignore[attr-defined]
+                    "title": event.get_kind_display(),
                     "by": str(event.by or "系统"),
                     "note": "　".join(
                         filter(None, [str(event.item.campaign), decision_of(event), event.reason])
