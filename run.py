@@ -122,6 +122,8 @@ def installer() -> str:
 def with_pip_settings() -> "dict[str, str]":
     """uv does not read pip's configuration; a site that set its mirror there means both."""
     environment = dict(os.environ)
+    # A hospital's own certificate authority is known to the machine, not to uv.
+    environment.setdefault("UV_SYSTEM_CERTS", "true")
     try:
         listed = subprocess.run(
             [sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, check=True
