@@ -32,7 +32,7 @@ from kangwei.kernel.organisations.models import Account, Institution, Role
 from kangwei.web.wsgi import application
 
 #: make test draws a few requests for each operation; make prove draws many.
-EXAMPLES = int(os.environ.get("KW_PROVE_EXAMPLES") or (100 if os.environ.get("KW_PROVE") else 5))
+EXAMPLES = int(os.environ.get("KW_PROVE_EXAMPLES") or (100 if os.environ.get("KW_PROVE") else 3))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
