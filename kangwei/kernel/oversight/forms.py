@@ -198,8 +198,16 @@ class JournalForm(forms.Form):
         max_length=100,
         widget=forms.TextInput(attrs={"type": "search", "placeholder": "操作人、对象或原因"}),
     )
+    #: Acts tell the story; the rows that changed under an act are shown with it.
     kind = forms.ChoiceField(
-        label="类别", required=False, choices=[("", "全部"), *Entry.Kind.choices]
+        label="类别",
+        required=False,
+        choices=[
+            ("", "操作"),
+            (Entry.Kind.CHANGE.value, "数据变更"),
+            (Entry.Kind.DIGEST.value, "分段摘要"),
+            ("all", "全部"),
+        ],
     )
     result = forms.ChoiceField(
         label="结果", required=False, choices=[("", "全部"), *Entry.Result.choices]
@@ -247,13 +255,19 @@ class JournalForm(forms.Form):
             act=cleaned["act"],
             object_type=cleaned["object_type"],
             object_id=cleaned["object_id"].strip(),
-            kind=cleaned["kind"],
+            kind=self.kind_of_lines(),
             result=cleaned["result"],
             address=cleaned["address"].strip(),
             trace_id=cleaned["trace_id"].strip(),
             text=cleaned["text"].strip(),
             without_act=cleaned["without_act"],
         )
+
+    def kind_of_lines(self) -> str:
+        asked: str = self.cleaned_data["kind"]
+        if asked == "all" or self.cleaned_data["without_act"]:
+            return ""
+        return asked or Entry.Kind.ACT.value
 
     def conditions(self) -> dict[str, str]:
         """The conditions as they stand, for saving and for addresses."""

@@ -102,14 +102,16 @@ def review_conditions(ctx: Context) -> dict[str, Q]:
 
 def count_reviews(ctx: Context) -> Iterable[Mapping[str, Any]]:
     counts = {key: Count("pk", filter=where) for key, where in review_conditions(ctx).items()}
-    for row in (
+    lines: Any = (
         reviews_due(ctx)
         .order_by()
         .values("institution_id", institution_name=F("institution__name"))
         .annotate(**counts)
         .order_by("institution__region_id", "institution__code")
-    ):
-        yield {**row, "institution": row["institution_name"]}
+    )
+    for row in lines:
+        name = row.pop("institution_name")
+        yield {**row, "institution": name}
 
 
 def reviews_behind(ctx: Context, row: Mapping[str, Any] | None, column: Column) -> DetailTable:
@@ -372,7 +374,7 @@ def count_deliveries(ctx: Context) -> Iterable[Mapping[str, Any]]:
     }
     rows = deliveries_of(ctx).order_by().values("notice__template", "kind").annotate(**counts)
     for row in sorted(rows, key=lambda one: (one["notice__template"], one["kind"])):
-        template = row["notice__template"]
+        template = row.pop("notice__template")
         told = row["sent"] + row["merged"]
         yield {
             **row,

@@ -21,6 +21,7 @@ from kangwei.kernel.oversight.tests import make
 from kangwei.kernel.reporting.registry import find_document_kind, find_report
 from kangwei.kernel.reporting.rules.declarations import Context
 from kangwei.kernel.reporting.rules.periods import Period
+from kangwei.kernel.reporting.services.documents import generate_document
 
 pytestmark = pytest.mark.django_db
 APRIL = {"period": Period("month", date(2026, 4, 1), date(2026, 5, 1))}
@@ -125,6 +126,37 @@ def test_reports_and_the_monthly_document_are_declared() -> None:
     assert kind is not None
     assert kind.title == "平台运行月报"
     assert [one.key for one in kind.sections if one.source] == ["monitoring"], "未接入"
+
+
+def test_reports_open_as_pages_and_the_month_is_written_with_what_is_missing_named() -> None:
+    tree = make.tree()
+    make.nurse(tree.clinic)
+    make.campaign(tree.city)
+    reader = people.account(
+        institution=tree.province,
+        right=[
+            VIEW_RIGHT,
+            "organisations.view_signinevent",
+            "notices.view_delivery",
+            "reporting.write_document",
+        ],
+    )
+    browser = people.client(reader)
+    for one in reports.REPORTS:
+        shown = browser.get(f"/reporting/r/{one.code}/?run=1&period=2026")
+        assert shown.status_code == 200, one.code
+        assert one.title in shown.content.decode()
+    version = generate_document(
+        kind=reports.MONTHLY,
+        period="2026-04",
+        institution=tree.province,
+        by=reader,
+        at=MAY_10,
+    )
+    said = json.dumps(version.tree, ensure_ascii=False)
+    assert "本期到期应年审账号" in said
+    assert '"not_connected"' in said
+    assert "审计日志已入链" in said
 
 
 # The API ----------------------------------------------------------------------------------------
