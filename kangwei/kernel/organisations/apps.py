@@ -21,6 +21,8 @@ class OrganisationsConfig(AppConfig):
         acts.register()
         face.register()
         register_router("/organisations", api.router)
+        # The sign-in journal says when; a column changed under no act would look like a break-in.
+        user_logged_in.disconnect(dispatch_uid="update_last_login")
         user_logged_in.connect(note_session, dispatch_uid="organisations.note_session")
         # Runs after every app's migrate, so that rights of apps above arrive in the roles too.
         post_migrate.connect(_fill_tables, dispatch_uid="organisations.fill_tables")
