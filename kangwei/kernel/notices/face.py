@@ -46,27 +46,33 @@ def register() -> None:
     register_menu(
         MenuItem(GROUP, "我的消息", "notices:inbox", None, "inbox", 10, unread),
         MenuItem(GROUP, "通知设置", "notices:settings", None, "tune", 20),
-        MenuItem(GROUP, "升级", admin("escalation"), "notices.view_escalation", "stairs", 30),
+        MenuItem(
+            GROUP, "升级", admin("escalation"), "notices.view_escalation", "stairs", 30,
+            covers=("/notices/escalations/",),
+        ),
         MenuItem(
             GROUP, "送达监管", "notices:supervision", "notices.view_delivery", "monitoring", 40
         ),
-        MenuItem(GROUP, "投递查询", admin("delivery"), "notices.view_delivery", "search", 50),
         MenuItem(
-            GROUP, "值班表", admin("dutyroster"), "notices.view_dutyroster", "calendar_month", 60
+            GROUP, "投递查询", admin("delivery"), "notices.view_delivery", "search", 50,
+            covers=("/notices/deliveries/",),
         ),
         MenuItem(
-            GROUP,
-            "升级策略",
-            admin("escalationpolicy"),
-            "notices.view_escalationpolicy",
-            "rule",
-            70,
+            GROUP, "值班表", admin("dutyroster"), "notices.view_dutyroster", "calendar_month", 60,
+            covers=("/notices/rosters/",),
         ),
-        MenuItem(GROUP, "通知渠道", admin("channel"), "notices.view_channel", "hub", 80),
+        MenuItem(
+            GROUP, "升级策略", admin("escalationpolicy"), "notices.view_escalationpolicy",
+            "rule", 70, covers=("/notices/policies/",),
+        ),
+        MenuItem(
+            GROUP, "通知渠道", admin("channel"), "notices.view_channel", "hub", 80,
+            covers=("/notices/channels/",),
+        ),
         MenuItem(GROUP, "通知模板", "notices:templates", "notices.view_template", "article", 90),
         MenuItem(GROUP, "通知地址", admin("address"), "notices.view_address", "contact_mail", 100),
         MenuItem(GROUP, "守望设置", "notices:watch", "notices.manage_watch", "ecg_heart", 110),
-    )
+    )  # fmt: skip
     register_card(
         Card("notices.inbox", "未读消息", inbox_card, None, 20, "medium", "notices:inbox", "inbox"),
         Card(

@@ -34,13 +34,21 @@ def register() -> None:
     register_menu(
         MenuItem(GROUP, "区划", "organisations:regions", "organisations.view_region", "map", 10),
         MenuItem(
-            GROUP, "机构", _admin("institution"), "organisations.view_institution", "domain", 20
+            GROUP, "机构", _admin("institution"), "organisations.view_institution", "domain", 20,
+            covers=("/organisations/institutions/", "/organisations/departments/"),
         ),
-        MenuItem(GROUP, "业务人员", _admin("staff"), "organisations.view_staff", "group", 30),
         MenuItem(
-            GROUP, "账号", _admin("account"), "organisations.view_account", "manage_accounts", 40
+            GROUP, "业务人员", _admin("staff"), "organisations.view_staff", "group", 30,
+            covers=("/organisations/staff/", "/organisations/qualifications/"),
         ),
-        MenuItem(GROUP, "角色", _admin("role"), "organisations.view_role", "shield_person", 50),
+        MenuItem(
+            GROUP, "账号", _admin("account"), "organisations.view_account", "manage_accounts", 40,
+            covers=("/organisations/accounts/",),
+        ),
+        MenuItem(
+            GROUP, "角色", _admin("role"), "organisations.view_role", "shield_person", 50,
+            covers=("/organisations/roles/",),
+        ),
         MenuItem(GROUP, "授权", _admin("grant"), "organisations.view_grant", "verified_user", 60),
         MenuItem(
             GROUP, "登录日志", _admin("signinevent"), "organisations.view_signinevent", "login", 70

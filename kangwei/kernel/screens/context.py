@@ -54,33 +54,53 @@ class Shell:
         return getattr(self.request, "user", None)
 
     @cached_property
-    def menu(self) -> list[Group]:
-        """The entries this account may open; exactly one is lit: the longest address that fits."""
+    def _seen(self) -> list[tuple[registry.MenuItem, str]]:
+        """The entries this account may open, with their addresses."""
         if not self.signed_in:
             return []
-        seen = [
+        return [
             (item, path)
             for item in registry.menu_items()
             if registry.may_see(self._user, item.right) and (path := _path(item.path))
         ]
+
+    @cached_property
+    def _lit(self) -> tuple[registry.MenuItem, str] | None:
+        """The one entry this page belongs to: the longest address that fits."""
         here = self.request.path
         fitting = [
-            path for _, path in seen if here == path or here.startswith(path.rstrip("/") + "/")
+            (len(prefix), item, path)
+            for item, path in self._seen
+            for prefix in (path, *item.covers)
+            if here == prefix or (prefix != "/" and here.startswith(prefix.rstrip("/") + "/"))
         ]
-        if here != "/":
-            fitting = [path for path in fitting if path != "/"]
-        lit = max(fitting, key=len, default=None)
+        found = max(fitting, key=lambda one: one[0], default=None)
+        return found and found[1:]
+
+    @property
+    def menu(self) -> list[Group]:
+        lit = self._lit and self._lit[0]
         groups: list[Group] = []
-        lit_given = False
-        for title, members in groupby(seen, key=lambda pair: pair[0].group):
-            entries = []
-            for item, path in members:
-                is_lit = path == lit and not lit_given
-                lit_given = lit_given or is_lit
-                badge = item.badge(self.request) if item.badge else 0
-                entries.append(Entry(item.title, path, item.icon, is_lit, badge))
+        for title, members in groupby(self._seen, key=lambda pair: pair[0].group):
+            entries = [
+                Entry(
+                    item.title,
+                    path,
+                    item.icon,
+                    item is lit,
+                    item.badge(self.request) if item.badge else 0,
+                )
+                for item, path in members
+            ]
             groups.append(Group(title, entries, any(entry.lit for entry in entries)))
         return groups
+
+    @property
+    def crumbs(self) -> list[tuple[str, str]]:
+        """The way back from a page behind a menu entry; nothing on the entry's own page."""
+        if self._lit is None or self._lit[1] == self.request.path:
+            return []
+        return [(self._lit[0].title, self._lit[1])]
 
     @property
     def help_url(self) -> str:

@@ -31,6 +31,9 @@ class MenuItem:
     order: int = 100
     #: A small count behind the title (未读, 待办); zero shows nothing.
     badge: Callable[[HttpRequest], int] | None = None
+    #: Where the pages behind this entry stand when not below its own address: they light the entry
+    #: and lead back to it.
+    covers: tuple[str, ...] = ()
 
     def path(self) -> str:
         return self.url if self.url.startswith("/") else reverse(self.url)
