@@ -6,7 +6,7 @@ carry real signatures.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 
 from kangwei.kernel import clock
@@ -14,12 +14,14 @@ from kangwei.kernel.audit import services as audit
 from kangwei.kernel.demonstration import Chapter, Progress, register_chapter, shown_accounts
 from kangwei.kernel.organisations import services as organisations
 from kangwei.kernel.organisations.models import Account, Institution, Staff
-from kangwei.kernel.oversight import queries, services, snapshots, tasks
+from kangwei.kernel.oversight import queries, reports, services, snapshots, tasks
 from kangwei.kernel.oversight.models import ReviewCampaign, ReviewItem, SavedSearch
 from kangwei.kernel.oversight.rules import review
 from kangwei.kernel.oversight.rules.review import Decision
 from kangwei.kernel.oversight.services import Proof
 from kangwei.kernel.refusals import Refusal
+from kangwei.kernel.reporting import services as reporting
+from kangwei.kernel.reporting.models import Snapshot
 
 CITY, CENTRE = "XACDC", "SNCDC"
 
@@ -33,16 +35,18 @@ def tell(random: Random, at: datetime, progress: Progress) -> None:
     if "province" not in shown or not Institution.objects.filter(code=CITY).exists():
         return  # the chapter of places and people was not told here
     stage = Stage(shown, at)
-    progress(0, 5, "上年度年审")
+    progress(0, 6, "上年度年审")
     last_year(stage)
-    progress(1, 5, "逾期与暂停")
+    progress(1, 6, "逾期与暂停")
     overdue_round(stage)
-    progress(3, 5, "本年度年审")
+    progress(3, 6, "本年度年审")
     round_under_way(stage)
-    progress(4, 5, "提醒、查询与明文查看")
+    progress(4, 6, "提醒、查询与明文查看")
     tasks.remind_reviewers.work(at)
     looked_at(stage)
-    progress(5, 5)
+    progress(5, 6, "固化报表与月报")
+    counted(stage)
+    progress(6, 6)
 
 
 class Stage:
@@ -198,3 +202,42 @@ def looked_at(stage: Stage) -> None:
         query={"act": "audit.data.unmasked", "person": "county"},
         at=stage.at,
     )
+
+
+def counted(stage: Stage) -> None:
+    """Last month's figures are frozen, sent every month, and written into the sealed report."""
+    by, month = stage.account("province"), last_month(clock.local_day(stage.at))
+    if Snapshot.objects.filter(report=reports.REVIEWS.code).exists():
+        return
+    for report in (reports.REVIEWS, reports.ACTIVITY):
+        kept = reporting.run_and_keep(
+            report=report, parameters={"period": month}, by=by, at=stage.at
+        )
+        reporting.freeze(
+            report=report, kept=kept, by=by, at=stage.at, name=f"{month} {report.title}"
+        )
+    reporting.subscribe(
+        report=reports.REVIEWS,
+        parameters={},
+        frequency="monthly",
+        hour=8,
+        day=1,
+        by=by,
+        at=stage.at,
+    )
+    version = reporting.generate_document(
+        kind=reports.MONTHLY, period=month, institution=by.institution, by=by, at=stage.at
+    )
+    reporting.write_text(
+        version=version,
+        section="plan",
+        text="完成本年度用户年审，跟进逾期账号。",
+        revision=0,
+        by=by,
+        at=stage.at,
+    )
+    reporting.seal_version(version=version, by=by, at=stage.at)
+
+
+def last_month(today: date) -> str:
+    return f"{today.replace(day=1) - timedelta(days=1):%Y-%m}"

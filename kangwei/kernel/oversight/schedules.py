@@ -10,6 +10,8 @@ from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.calendar import queries as calendar
 from kangwei.kernel.crypto import rotation
+from kangwei.kernel.jobs import queries as jobs
+from kangwei.kernel.jobs.models import ScheduleRun
 from kangwei.kernel.jobs.registry import schedule
 from kangwei.kernel.notices import services as notices
 from kangwei.kernel.notices.services import Template, Variable
@@ -36,6 +38,19 @@ YEAR_MISSING = Template(
     "请在国务院办公厅公布后，到“工作日历”导入安排。",
     short="{{ years }}年节假日安排尚未导入，请到“工作日历”导入。",
     variables=(Variable("years", "年份", "2027"),),
+)
+SCHEDULE_MISSED = Template(
+    code="oversight.schedule_missed",
+    name="定时任务异常",
+    title="定时任务“{{ schedule }}”{{ fault }}",
+    body="定时任务“**{{ schedule }}**”{{ fault }}：{{ detail }}\n\n"
+    "请到“定时任务”查看运行记录；原因排除后可以立即执行一次。",
+    short="定时任务“{{ schedule }}”{{ fault }}，请登录查看。",
+    variables=(
+        Variable("schedule", "定时任务", "审计日志夜间校验"),
+        Variable("fault", "异常", "错过 3 次"),
+        Variable("detail", "说明", "2026-11-19 02:30 至 2026-11-21 02:30 没有运行记录"),
+    ),
 )
 
 
@@ -120,3 +135,41 @@ def ask_next_year(at: datetime) -> str:
         "normal",
     )
     return f"缺少 {years} 年的安排，已提醒 {told} 人。"
+
+
+@schedule(name="jobs.watch_schedules", title="定时任务监视", cron="*/10 * * * *")
+def watch_schedules(at: datetime) -> str:
+    """定时任务错过或失败时通知能执行和暂停定时任务的人员；同一次异常只通知一次。"""
+    faults = 0
+    for one in jobs.missed(at):
+        first, last = (clock.local(moment) for moment in (one.span.first, one.span.last))
+        _tell_of_schedule(
+            f"missed:{one.name}:{one.span.first.isoformat()}",
+            one.name,
+            one.title,
+            f"错过 {one.span.count} 次",
+            f"{first:%Y-%m-%d %H:%M} 至 {last:%Y-%m-%d %H:%M} 没有运行记录",
+            at,
+        )
+        faults += 1
+    for state in jobs.schedule_states(at):
+        run = state.last
+        if run is not None and run.outcome == ScheduleRun.Outcome.FAILED:
+            key = f"failed:{state.name}:{run.pk}"
+            _tell_of_schedule(key, state.name, state.title, "执行失败", run.error, at)
+            faults += 1
+    return f"{faults} 处异常。" if faults else "全部按时完成。"
+
+
+def _tell_of_schedule(
+    key: str, name: str, title: str, fault: str, detail: str, at: datetime
+) -> None:
+    _tell(
+        f"oversight.schedule_missed:{key}",
+        SCHEDULE_MISSED,
+        {"schedule": title, "fault": fault, "detail": detail},
+        "jobs.manage_schedule",
+        f"/oversight/schedules/{name}/",
+        at,
+        "high",
+    )

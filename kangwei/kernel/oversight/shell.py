@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import queries as audit_queries
-from kangwei.kernel.oversight import calendar_pages, journal, key_pages, queries
+from kangwei.kernel.oversight import calendar_pages, journal, key_pages, queries, schedule_pages
 from kangwei.kernel.oversight.models import REVIEW_RIGHT, VIEW_RIGHT, ReviewCampaign, ReviewItem
 from kangwei.kernel.oversight.rules.review import State
 from kangwei.kernel.screens.registry import (
@@ -98,10 +98,14 @@ def register() -> None:
         MenuItem(group, "逾期账号", "oversight:overdue", VIEW_RIGHT, "running_with_errors", 35),
         MenuItem(group, "审计日志", "oversight:journal", journal.SEARCH_RIGHT, "manage_search", 40),
         MenuItem(group, "日志完整性", "oversight:integrity", journal.SEARCH_RIGHT, "verified", 50),
+        MenuItem(
+            group, "定时任务", "oversight:schedules", schedule_pages.VIEW_RIGHT, "schedule", 60
+        ),
     )
     register_menu(
         MenuItem("系统", "工作日历", "oversight:calendar", calendar_pages.VIEW_RIGHT,
                  "calendar_month", 40),
+        MenuItem("系统", "后台任务", "oversight:runs", None, "pending_actions", 45),
         MenuItem("系统", "密码与密钥", "oversight:keys", key_pages.VIEW_RIGHT, "key", 50),
     )  # fmt: skip
     register_card(
@@ -143,5 +147,7 @@ def register() -> None:
         ("/oversight/integrity/", "督查#日志完整性"),
         ("/oversight/calendar/", "工作日历"),
         ("/oversight/keys/", "密码与密钥"),
+        ("/oversight/schedules/", "后台任务#定时任务"),
+        ("/oversight/runs/", "后台任务#长任务"),
     ):
         register_help(prefix=prefix, chapter=chapter)

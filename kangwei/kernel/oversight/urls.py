@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from kangwei.kernel.oversight import calendar_pages, key_pages
+from kangwei.kernel.oversight import calendar_pages, key_pages, schedule_pages
 from kangwei.kernel.oversight.views import journal, reviews
 
 urlpatterns = [
@@ -30,4 +30,11 @@ urlpatterns = [
     path("calendar/create/", calendar_pages.create, name="calendar_create"),
     path("keys/", key_pages.keys, name="keys"),
     path("keys/rotate/", key_pages.rotate, name="keys_rotate"),
+    path("schedules/", schedule_pages.schedules, name="schedules"),
+    path("schedules/<str:name>/", schedule_pages.schedule, name="schedule"),
+    path("schedules/<str:name>/run-now/", schedule_pages.run_now, name="schedule_run_now"),
+    path("schedules/<str:name>/pause/", schedule_pages.pause, name="schedule_pause"),
+    path("schedules/<str:name>/resume/", schedule_pages.resume, name="schedule_resume"),
+    path("runs/", schedule_pages.runs, name="runs"),
+    path("runs/<int:pk>/cancel/", schedule_pages.cancel_run, name="cancel_run"),
 ]

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 
-from kangwei.kernel import demonstration
+from kangwei.kernel import clock, demonstration
 from kangwei.kernel.audit.models import Entry
 from kangwei.kernel.organisations.models import (
     Account,
@@ -25,6 +25,10 @@ from kangwei.kernel.organisations.models import (
     Staff,
 )
 from kangwei.kernel.organisations.services import passwords, sign_in
+from kangwei.kernel.oversight import chapter
+from kangwei.kernel.oversight.models import ReviewCampaign, ReviewItem
+from kangwei.kernel.oversight.services import signature_holds
+from kangwei.kernel.reporting.models import DocumentVersion, Snapshot
 from kangwei.web.world import accounts
 from kangwei.web.world.chapters import people
 
@@ -61,6 +65,29 @@ def test_the_first_chapter_told_twice_is_one_world() -> None:
     assert SignInEvent.objects.filter(kind="success").count() > 100
     locked = SignInEvent.objects.get(kind="locked")
     assert sign_in.locked_until(locked.username, AT) is not None
+
+
+@pytest.mark.django_db
+def test_the_chapter_of_oversight_leaves_rounds_in_every_state_and_sealed_paper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demonstration, "_accounts", {})
+    demonstration.show_accounts(*accounts.shown())
+    tell()
+    at = clock.now()
+    for _ in range(2):
+        chapter.tell(Random("20261120:oversight"), at, silent)
+        lines = Entry.objects.count()
+    chapter.tell(Random("20261120:oversight"), at, silent)
+    assert Entry.objects.count() == lines
+    assert set(ReviewCampaign.objects.values_list("state", flat=True)) == {"open", "closed"}
+    items = ReviewItem.objects
+    assert items.filter(in_bulk=True).exists()
+    assert items.filter(decision="", suspended_at__isnull=False).exists()
+    assert items.exclude(decision="").filter(suspended_at__isnull=False).exists(), "brought back"
+    assert all(signature_holds(item) for item in items.exclude(decision=""))
+    assert Snapshot.objects.count() == 2
+    assert DocumentVersion.objects.get().state == "sealed"
 
 
 @pytest.mark.django_db
