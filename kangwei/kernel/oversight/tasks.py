@@ -73,12 +73,9 @@ def call_up(run: Run) -> Mapping[str, Any]:
 
 
 def verify_journal(run: Run) -> Mapping[str, Any]:
-    """Verify the whole chain; the finding is kept as a verification and noted in the journal."""
-    result = audit.verify_journal(at=clock.now(), by=run.owner)
-    return {
-        "sound": result.sound,
-        "findings": [one["message"] for one in result.findings[:20]],
-    }
+    """Verify the whole chain; what was found is kept and itself noted in the journal."""
+    found = audit.verify_journal(at=clock.now(), by=run.owner)
+    return {"sound": found.sound, "links": found.links, "faults": len(found.findings)}
 
 
 def register_runs() -> None:

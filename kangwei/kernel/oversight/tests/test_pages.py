@@ -11,7 +11,9 @@ from django.test.utils import CaptureQueriesContext
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
+from kangwei.kernel.audit.models import Verification
 from kangwei.kernel.jobs.models import Run
+from kangwei.kernel.jobs.services import start_run
 from kangwei.kernel.organisations import services as organisations
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.organisations.tests import make as people
@@ -294,6 +296,18 @@ def test_integrity_shows_the_chain_and_starts_one_verification_at_a_time() -> No
     for _ in range(2):
         browser.post("/oversight/integrity/verify/")
     assert Run.objects.filter(kind="oversight.verify_journal").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_verification_by_the_worker_is_shown_with_its_verdict() -> None:
+    looker = auditor()
+    run = start_run(kind="oversight.verify_journal", title="校验", by=looker, at=clock.now())
+    told = tasks.verify_journal(run)
+    kept = Verification.objects.latest("started_at")
+    assert told == {"sound": kept.sound, "links": kept.links, "faults": len(kept.findings)}
+    shown = people.client(looker).get("/oversight/integrity/").content.decode()
+    assert "还没有校验记录" not in shown
+    assert ("完好" if kept.sound else "异常") in shown
 
 
 # Schedules --------------------------------------------------------------------------------------
