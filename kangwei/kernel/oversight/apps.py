@@ -42,7 +42,7 @@ class OversightConfig(AppConfig):
         notices.register_template(REMINDER)
         notices.register_template(schedules.JOURNAL_BROKEN)
         notices.register_template(schedules.YEAR_MISSING)
-        notices.register_template(schedules.SCHEDULE_MISSED)
+        notices.register_template(schedules.SCHEDULE_FAULTS)
         register_role_rights(ROLE_RIGHTS)
         tasks.register_runs()
         key_pages.register_runs()

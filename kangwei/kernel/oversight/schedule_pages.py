@@ -18,7 +18,7 @@ from kangwei.kernel.screens.pages import page, work_page
 
 VIEW_RIGHT, MANAGE_RIGHT = "jobs.view_schedule", "jobs.manage_schedule"
 CANCEL_RIGHT = "jobs.cancel_any_run"
-TONES = {
+TONES: dict[str, str] = {
     ScheduleRun.Outcome.WAITING: "info",
     ScheduleRun.Outcome.RUNNING: "info",
     ScheduleRun.Outcome.DONE: "good",
@@ -127,7 +127,11 @@ def runs(request: HttpRequest) -> HttpResponse:
         {
             "rows": rows,
             "shown": [
-                (row, TONES[row.state], row.is_open and (may_cancel_any or row.owner == me(request)))
+                (
+                    row,
+                    TONES[row.state],
+                    row.is_open and (may_cancel_any or row.owner == me(request)),
+                )
                 for row in rows
             ],
             "states": Run.State.choices,

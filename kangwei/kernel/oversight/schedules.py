@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -10,6 +10,7 @@ from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.calendar import queries as calendar
 from kangwei.kernel.crypto import rotation
+from kangwei.kernel.crypto.services import sm3
 from kangwei.kernel.jobs import queries as jobs
 from kangwei.kernel.jobs.models import ScheduleRun
 from kangwei.kernel.jobs.registry import schedule
@@ -18,6 +19,7 @@ from kangwei.kernel.notices.services import Template, Variable
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.oversight import upkeep
 
+WATCH = "jobs.watch_schedules"
 JOURNAL_BROKEN = Template(
     code="oversight.journal_broken",
     name="审计日志异常",
@@ -39,17 +41,16 @@ YEAR_MISSING = Template(
     short="{{ years }}年节假日安排尚未导入，请到“工作日历”导入。",
     variables=(Variable("years", "年份", "2027"),),
 )
-SCHEDULE_MISSED = Template(
-    code="oversight.schedule_missed",
+SCHEDULE_FAULTS = Template(
+    code="oversight.schedule_faults",
     name="定时任务异常",
-    title="定时任务“{{ schedule }}”{{ fault }}",
-    body="定时任务“**{{ schedule }}**”{{ fault }}：{{ detail }}\n\n"
+    title="{{ count }} 个定时任务错过或失败",
+    body="以下定时任务错过或失败：\n\n{{ faults }}\n\n"
     "请到“定时任务”查看运行记录；原因排除后可以立即执行一次。",
-    short="定时任务“{{ schedule }}”{{ fault }}，请登录查看。",
+    short="{{ count }}个定时任务错过或失败，请登录查看。",
     variables=(
-        Variable("schedule", "定时任务", "审计日志夜间校验"),
-        Variable("fault", "异常", "错过 3 次"),
-        Variable("detail", "说明", "2026-11-19 02:30 至 2026-11-21 02:30 没有运行记录"),
+        Variable("count", "任务数", "2"),
+        Variable("faults", "异常", "审计日志夜间校验：错过 1 次，2026-11-21 02:30"),
     ),
 )
 
@@ -137,39 +138,37 @@ def ask_next_year(at: datetime) -> str:
     return f"缺少 {years} 年的安排，已提醒 {told} 人。"
 
 
-@schedule(name="jobs.watch_schedules", title="定时任务监视", cron="*/10 * * * *")
+@schedule(name=WATCH, title="定时任务监视", cron="*/10 * * * *")
 def watch_schedules(at: datetime) -> str:
-    """定时任务错过或失败时通知能执行和暂停定时任务的人员；同一次异常只通知一次。"""
-    faults = 0
-    for one in jobs.missed(at):
-        first, last = (clock.local(moment) for moment in (one.span.first, one.span.last))
-        _tell_of_schedule(
-            f"missed:{one.name}:{one.span.first.isoformat()}",
-            one.name,
-            one.title,
-            f"错过 {one.span.count} 次",
-            f"{first:%Y-%m-%d %H:%M} 至 {last:%Y-%m-%d %H:%M} 没有运行记录",
-            at,
-        )
-        faults += 1
-    for state in jobs.schedule_states(at):
-        run = state.last
-        if run is not None and run.outcome == ScheduleRun.Outcome.FAILED:
-            key = f"failed:{state.name}:{run.pk}"
-            _tell_of_schedule(key, state.name, state.title, "执行失败", run.error, at)
-            faults += 1
-    return f"{faults} 处异常。" if faults else "全部按时完成。"
-
-
-def _tell_of_schedule(
-    key: str, name: str, title: str, fault: str, detail: str, at: datetime
-) -> None:
-    _tell(
-        f"oversight.schedule_missed:{key}",
-        SCHEDULE_MISSED,
-        {"schedule": title, "fault": fault, "detail": detail},
+    """把上次监视以来错过和失败的定时任务通知给能执行和暂停定时任务的人员。"""
+    looked = jobs.schedule_runs(WATCH).filter(outcome=ScheduleRun.Outcome.DONE, due_at__lt=at)
+    since = looked.values_list("due_at", flat=True).first() or at - timedelta(minutes=10)
+    # A moment is known to be missed only some minutes after it.
+    faults = {
+        one.title: f"{one.title}：错过 {one.span.count} 次，最近 {_minute(one.span.last)}"
+        for one in jobs.missed(at)
+        if one.span.last > since - jobs.GRACE
+    }
+    failed = jobs.schedule_runs().filter(
+        outcome=ScheduleRun.Outcome.FAILED, finished_at__gt=since, finished_at__lte=at
+    )
+    for run in failed:
+        title = run.schedule.title
+        faults[title] = f"{title}：{_minute(run.due_at)} 执行失败，{run.error}"
+    if not faults:
+        return "没有新的异常。"
+    # What fails every few minutes is told once a day.
+    told = _tell(
+        f"oversight.schedule_faults:{clock.local_day(at)}:{sm3('、'.join(sorted(faults)).encode())}",
+        SCHEDULE_FAULTS,
+        {"count": len(faults), "faults": "\n\n".join(faults.values())},
         "jobs.manage_schedule",
-        f"/oversight/schedules/{name}/",
+        "/oversight/schedules/",
         at,
         "high",
     )
+    return f"{len(faults)} 个定时任务异常，已通知 {told} 人。"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M}"
