@@ -19,12 +19,17 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Chapter:
-    """One part of the world: `tell(random, at, progress)` fills it and may be called twice."""
+    """One part of the world: `tell(random, at, progress)` fills it and may be called twice.
+
+    `settle(at)` is called whenever the site starts on a world already told: for what depends on
+    where the site runs, such as ports.
+    """
 
     key: str
     title: str
     order: int
     tell: Callable[[random.Random, datetime, Progress], None]
+    settle: Callable[[datetime], None] | None = None
 
 
 _chapters: dict[str, Chapter] = {}

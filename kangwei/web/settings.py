@@ -45,6 +45,8 @@ DATABASES = {
 ANCHOR_FILE = env.path("KW_ANCHOR_FILE", DATA_DIR / "anchors" / "anchors.jsonl")
 #: The law asks for six months at least (网络安全法 第二十一条); contracts ask for more.
 AUDIT_KEPT_MONTHS = env.number("KW_AUDIT_KEPT_MONTHS", 60, low=6, high=600)
+#: How long the ledger of notices is kept; its digests stay in the journal.
+NOTICES_KEPT_DAYS = env.number("KW_NOTICES_KEPT_DAYS", 400, low=180, high=3650)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 #: Screens stand before unfold so that our few overrides of its templates are found first.

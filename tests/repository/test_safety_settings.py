@@ -164,6 +164,7 @@ WRONG = [
     ({"KW_LOG_LEVEL": "loud"}, "KW_LOG_LEVEL"),
     ({"KW_CIPHER": "des"}, "KW_CIPHER"),
     ({"KW_AUDIT_KEPT_MONTHS": "3"}, "KW_AUDIT_KEPT_MONTHS"),
+    ({"KW_NOTICES_KEPT_DAYS": "179"}, "KW_NOTICES_KEPT_DAYS"),
     ({"KW_AUDIT_KEPT_MONTHS": "many"}, "KW_AUDIT_KEPT_MONTHS"),
     ({"KW_CLOCK": "+3d"}, "KW_CLOCK"),
     ({"KW_CLOCK": "tomorrow", "KW_DEMO": "1"}, "KW_CLOCK"),

@@ -23,6 +23,7 @@ from kangwei.kernel.audit.display import (
     object_title,
 )
 from kangwei.kernel.audit.models import Anchor, Entry, Link, Seal, Verification
+from kangwei.kernel.audit.segments import unsealed_since as unsealed_since
 
 __all__ = [
     "Criteria",

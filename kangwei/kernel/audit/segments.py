@@ -97,6 +97,13 @@ def _next_hour(cursor: Any, segment: Segment, end: datetime) -> datetime | None:
     return _first_row_hour(cursor, segment, since, end)
 
 
+def unsealed_since(table: str, before: datetime) -> datetime | None:
+    """The first hour before a moment that has rows and no digest yet; None when all are sealed."""
+    segment = next(found for found in registry.segments() if found.table == table)
+    with django_connection.cursor() as cursor:
+        return _next_hour(cursor, segment, before)
+
+
 def _first_row_hour(
     cursor: Any, segment: Segment, since: datetime, end: datetime
 ) -> datetime | None:

@@ -47,16 +47,39 @@ class Counted(Schema):
     count: int = Field(description="条数")
 
 
+class SendingOut(Schema):
+    """Something on its way out: ask again with its number until `open` is false."""
+
+    delivery_id: UUID = Field(validation_alias="id", description="投递号")
+    open: bool = Field(validation_alias="is_open", description="仍在发送，请稍后再查")
+    state: str = Field(description="due、sending、sent、failed")
+    reason: str = Field(description="失败或等待的原因")
+    sent_at: datetime | None
+    latency_ms: int | None = Field(description="对方应答耗时，毫秒")
+
+
+@router.get(
+    "/sendings/{delivery_id}",
+    right=None,
+    rows=Delivery,
+    response=SendingOut,
+    summary="发送状态",
+    description="本人收到的、本人有权查看的投递，以及本人维护的渠道的测试消息。",
+)
+def sending(request: ApiRequest, delivery_id: UUID) -> Any:
+    return one(queries.followed_by(request.user), str(delivery_id))
+
+
 # Inbox (我的消息)
 
 
 class MessageOut(Schema):
     id: UUID = Field(description="投递号")
-    title: str = Field(alias="notice.title")
-    body: str = Field(alias="notice.body", description="正文，Markdown")
+    title: str = Field(validation_alias="notice.title")
+    body: str = Field(validation_alias="notice.body", description="正文，Markdown")
     priority: int = Field(description="0 提示、1 一般、2 重要、3 紧急")
-    about: str = Field(alias="notice.about_label", description="对象")
-    link: str = Field(alias="notice.link")
+    about: str = Field(validation_alias="notice.about_label", description="对象")
+    link: str = Field(validation_alias="notice.link")
     created_at: datetime
     read_at: datetime | None
 
@@ -160,8 +183,9 @@ def add_address(request: ApiRequest, content: AddressIn) -> Any:
     "/my/addresses/{address_id}/ask-code",
     right=None,
     rows=Address,
-    response=AddressOut,
+    response=SendingOut,
     summary="发送验证码",
+    description="验证码排入发送队列；凭返回的投递号查询是否已发出。",
 )
 def ask_code(request: ApiRequest, address_id: int) -> Any:
     return services.ask_for_code(address=_own(request, address_id), at=request.at)
@@ -255,10 +279,10 @@ class ChannelOut(Schema):
     fallback_id: int | None
     enabled: bool
     order: int
-    state: str = Field(alias="health.title", description="正常、故障")
-    failing_since: datetime | None = Field(alias="health.failing_since")
-    muted_until: datetime | None = Field(alias="health.muted_until")
-    last_error: str = Field(alias="health.last_error")
+    state: str = Field(validation_alias="health.title", description="正常、故障")
+    failing_since: datetime | None = Field(validation_alias="health.failing_since")
+    muted_until: datetime | None = Field(validation_alias="health.muted_until")
+    last_error: str = Field(validation_alias="health.last_error")
     proof: str = Field(description="未经实机验证时注明")
 
     @staticmethod
@@ -282,13 +306,6 @@ class ChannelIn(Schema):
 
 class TestIn(Schema):
     recipient: str = Field("", max_length=254, description="群机器人和接口推送可留空")
-
-
-class OutcomeOut(Schema):
-    verdict: str
-    reason: str
-    code: str
-    latency_ms: int
 
 
 MANAGE_CHANNEL = "notices.manage_channel"
@@ -356,15 +373,15 @@ def change_channel(request: ApiRequest, channel_id: int, content: ChannelIn) -> 
     "/channels/{channel_id}/test",
     right=MANAGE_CHANNEL,
     rows=Channel,
-    response=OutcomeOut,
+    response=SendingOut,
     summary="发送测试消息",
+    description="测试消息排入发送队列；凭返回的投递号查询对方的应答。",
 )
 def test_channel(request: ApiRequest, channel_id: int, content: TestIn) -> Any:
     row = one(Channel.objects.reached_by(request.user, MANAGE_CHANNEL), channel_id)
-    outcome = services.test_channel(
+    return services.test_channel(
         channel=row, recipient=content.recipient, by=request.user, at=request.at
     )
-    return asdict(outcome)
 
 
 # Templates (模板)
@@ -724,7 +741,7 @@ def change_policy(request: ApiRequest, policy_id: int, content: PolicyIn) -> Any
 class EscalationOut(Schema):
     id: int
     policy_id: int
-    subject: str = Field(alias="subject_label", description="对象")
+    subject: str = Field(validation_alias="subject_label", description="对象")
     subject_type: str
     subject_id: str
     institution_id: int | None
@@ -822,8 +839,8 @@ def stop(request: ApiRequest, escalation_id: int, content: ReasonIn) -> Any:
 
 class DeliveryOut(Schema):
     id: UUID
-    title: str = Field(alias="notice.title")
-    template: str = Field(alias="notice.template")
+    title: str = Field(validation_alias="notice.title")
+    template: str = Field(validation_alias="notice.template")
     kind: str
     channel_id: int | None
     account_id: int | None

@@ -1,6 +1,12 @@
 """Start-up of notices (通知)."""
 
+from datetime import timedelta
+
 from django.apps import AppConfig
+
+#: The least age a site may set for putting notices away. Older hours are not recomputed when the
+#: journal is verified, so that a setting changed twice is not taken for a forgery.
+LEAST_KEPT = timedelta(days=180)
 
 
 class NoticesConfig(AppConfig):
@@ -42,17 +48,22 @@ class NoticesConfig(AppConfig):
         audit.exempt(models.Delivery, "投递状态随发送变化，事实在发送尝试台账中，按小时入链。")
         audit.exempt(models.Escalation, "升级状态可由升级记录台账重建，该台账按小时入链。")
         audit.segment(
-            "notices_notice", "recorded_at", ("key", "template", "title", "body", "priority", "at")
+            "notices_notice",
+            "recorded_at",
+            ("key", "template", "title", "body", "priority", "at"),
+            kept_for=LEAST_KEPT,
         )
         audit.segment(
             "notices_attempt",
             "recorded_at",
             ("delivery_id", "number", "channel_id", "at", "verdict", "response_code"),
+            kept_for=LEAST_KEPT,
         )
         audit.segment(
             "notices_escalationevent",
             "recorded_at",
             ("escalation_id", "kind", "at", "level", "by_id"),
+            kept_for=LEAST_KEPT,
         )
 
 
@@ -64,11 +75,13 @@ ACTS = {
     "notices.template.edited": "修改通知模板",
     "notices.watch.saved": "保存守望设置",
     "notices.address.added": "登记通知地址",
+    "notices.address.code_sent": "发送地址验证码",
     "notices.address.verified": "验证通知地址",
     "notices.address.removed": "删除通知地址",
     "notices.preferences.set": "设置接收偏好",
     "notices.quiet_hours.set": "设置免打扰时段",
     "notices.delivery.resent": "重新发送通知",
+    "notices.purged": "清理过期通知",
     "notices.roster.saved": "保存值班表",
     "notices.substitution.added": "登记替班",
     "notices.substitution.cancelled": "撤销替班",

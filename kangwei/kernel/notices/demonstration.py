@@ -20,6 +20,7 @@ from kangwei.kernel.notices.models import (
     ChannelKind,
     DutyRoster,
     EscalationPolicy,
+    Watch,
 )
 from kangwei.kernel.notices.presets import presets
 from kangwei.kernel.notices.rules.targets import Target
@@ -46,7 +47,33 @@ TOKEN, SECRET = "demo-token", "SEC-kangwei-demo"
 
 
 def register() -> None:
-    register_chapter(Chapter("notices", "通知渠道、值班与升级", 30, tell))
+    register_chapter(Chapter("notices", "通知渠道、值班与升级", 30, tell, follow_stand_ins))
+
+
+def follow_stand_ins(at: datetime) -> None:
+    """The stand-ins listen elsewhere than when the world was told: point at them again."""
+    for channel in Channel.objects.filter(address__contains="127.0.0.1:"):
+        lead, host, rest = channel.address.partition("127.0.0.1:")
+        port, slash, path = rest.partition("/")
+        wanted = settings.STANDINS_PORT + (1 if channel.kind == ChannelKind.EMAIL else 0)
+        if port != str(wanted):
+            channel.address = f"{lead}{host}{wanted}{slash}{path}"
+            save_channel(channel=channel, secrets=None, keepers=None, by=None, at=at)
+    watch = Watch.objects.filter(pk=1).first()
+    if watch is None or watch.heartbeat_url == _heartbeat():
+        return
+    if watch.heartbeat_url.startswith("http://127.0.0.1:"):
+        save_watch(
+            heartbeat_url=_heartbeat(),
+            all_quiet=watch.all_quiet,
+            channels=list(watch.channels.all()),
+            by=None,
+            at=at,
+        )
+
+
+def _heartbeat() -> str:
+    return f"http://127.0.0.1:{settings.STANDINS_PORT}/heartbeat/ping"
 
 
 def tell(random: random.Random, at: datetime, progress: Progress) -> None:
@@ -108,7 +135,7 @@ def _channels(people: list[Account], at: datetime) -> dict[str, Channel]:
             at=at,
         )
     save_watch(
-        heartbeat_url=f"{base}/heartbeat/ping",
+        heartbeat_url=_heartbeat(),
         all_quiet=True,
         channels=[made["group"]],
         by=None,

@@ -28,6 +28,7 @@ from kangwei.kernel.notices.models.ledger import OPEN_STATES
 from kangwei.kernel.notices.refusals import UnknownTemplate
 from kangwei.kernel.notices.registry import Template, Words, templates
 from kangwei.kernel.notices.rules import roster as roster_rule
+from kangwei.kernel.notices.texts import ADDRESS_CODE, CHANNEL_TEST
 from kangwei.kernel.organisations.models import Account, InstitutionClosure, Scope
 
 # --- templates -------------------------------------------------------------------------------
@@ -64,6 +65,40 @@ def notices_about(subject: models.Model) -> models.QuerySet[Notice]:
     return Notice.objects.filter(
         about_type=subject._meta.label_lower, about_id=str(subject.pk)
     ).order_by("-at")
+
+
+# --- what somebody waits for -----------------------------------------------------------------
+
+
+def followed_by(user: Account) -> models.QuerySet[Delivery]:
+    """Deliveries whose state this account may watch: in its scope, to itself, or a test of a
+    channel it looks after."""
+    channels = Channel.objects.reached_by(user, "notices.manage_channel")
+    own = Q(account=user.pk) | Q(only_here=True, account=None, channel__in=channels.values("pk"))
+    seen = Delivery.objects.visible_to(user).values("pk")
+    return Delivery.objects.filter(own | Q(pk__in=seen)).select_related("notice", "channel")
+
+
+def _about(row: models.Model, template: str) -> models.QuerySet[Delivery]:
+    return (
+        Delivery.objects.filter(
+            notice__template=template,
+            notice__about_type=row._meta.label_lower,
+            notice__about_id=str(row.pk),
+        )
+        .select_related("notice", "channel")
+        .order_by("-created_at")
+    )
+
+
+def code_delivery(address: Address) -> Delivery | None:
+    """The last verification code sent to an address."""
+    return _about(address, ADDRESS_CODE.code).first()
+
+
+def test_delivery(channel: Channel) -> Delivery | None:
+    """The last test message of a channel."""
+    return _about(channel, CHANNEL_TEST.code).first()
 
 
 # --- channels and addresses ------------------------------------------------------------------

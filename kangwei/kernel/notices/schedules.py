@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from kangwei.kernel import clock
 from kangwei.kernel.jobs.registry import schedule
-from kangwei.kernel.notices.services import working
+from kangwei.kernel.notices.services import keeping, working
 
 
 @schedule(name="notices.minute", title="通知巡查", cron="* * * * *", catch_up=timedelta(minutes=1))
@@ -24,3 +24,11 @@ def minute(at: datetime) -> str:
 def all_quiet(at: datetime) -> str:
     """每天 08:30 发送前一日的送达情况；没有收到这条消息，就应检查通知渠道。"""
     return working.all_quiet(at=at)
+
+
+@schedule(name="notices.purge", title="清理过期通知", cron="40 3 * * *")
+def purge(at: datetime) -> str:
+    """删除超过保留期（KW_NOTICES_KEPT_DAYS，至少 180 天）且已入链封存的通知、投递和升级记录。"""
+    gone = keeping.purge(at=at)
+    told = "、".join(f"{title} {count} 条" for title, count in gone.items() if count)
+    return f"已清理{told}。" if told else "没有超过保留期的通知。"

@@ -112,4 +112,36 @@ ALL_QUIET = Template(
     ),
 )
 
-OWN = (ESCALATION, ESCALATION_STOPPED, CHANNEL_FAILING, CHANNEL_RECOVERED, ALL_QUIET)
+CHANNEL_TEST = Template(
+    code="notices.channel_test",
+    name="渠道测试",
+    title="康维通知渠道测试",
+    body=(
+        "### 康维通知渠道测试\n\n"
+        "这是渠道“{{ channel }}”的一条测试消息，收到即表示渠道配置正确，无需处理。"
+    ),
+    short="这是康维通知渠道“{{ channel }}”的一条测试消息，收到即表示配置正确，无需处理。",
+    variables=(Variable("channel", "渠道", "省平台运维群"),),
+)
+
+ADDRESS_CODE = Template(
+    code="notices.address_code",
+    name="通知地址验证码",
+    title="通知地址验证",
+    body="您的康维通知地址验证码是 {{ code }}，{{ minutes }} 分钟内有效。",
+    short="您的康维通知地址验证码是 {{ code }}，{{ minutes }} 分钟内有效。",
+    variables=(
+        Variable("code", "验证码", "******"),
+        Variable("minutes", "有效分钟数", "10"),
+    ),
+)
+
+OWN = (
+    ESCALATION,
+    ESCALATION_STOPPED,
+    CHANNEL_FAILING,
+    CHANNEL_RECOVERED,
+    ALL_QUIET,
+    CHANNEL_TEST,
+    ADDRESS_CODE,
+)

@@ -38,6 +38,7 @@ urlpatterns = [
     path("supervision/", supervision.supervision, name="supervision"),
     path("supervision/without-address/", supervision.without_address, name="without_address"),
     path("deliveries/<uuid:pk>/", supervision.delivery, name="delivery"),
+    path("deliveries/<uuid:pk>/sending/", supervision.sending, name="sending"),
     path("deliveries/<uuid:pk>/resend/", supervision.resend, name="resend"),
     path("escalations/<int:pk>/", supervision.escalation, name="escalation"),
     path("escalations/<int:pk>/acknowledge/", supervision.acknowledge, name="acknowledge"),

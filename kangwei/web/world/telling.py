@@ -61,6 +61,13 @@ def tell_world(*, seed: int, at: datetime, progress: Progress) -> list[str]:
     return [chapter.title for chapter in chapters]
 
 
+def settle(*, at: datetime) -> None:
+    """The site starts on a world already told: what depends on where it runs is put right."""
+    for chapter in demonstration.chapters():
+        if chapter.settle is not None:
+            chapter.settle(at)
+
+
 def fill(run: Run) -> Mapping[str, Any]:
     """The long run behind the page: the moment of the world is kept, so a resumed run agrees."""
     at = datetime.fromisoformat(run.arguments["at"])

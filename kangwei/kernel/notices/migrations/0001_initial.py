@@ -1174,9 +1174,24 @@ class Migration(migrations.Migration):
                     "verified_at",
                     models.DateTimeField(blank=True, null=True, verbose_name="验证时间"),
                 ),
-                ("code_digest", models.CharField(blank=True, editable=False, max_length=64)),
-                ("code_until", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("code_tries", models.PositiveSmallIntegerField(default=0, editable=False)),
+                (
+                    "code_digest",
+                    models.CharField(
+                        blank=True, editable=False, max_length=64, verbose_name="验证码摘要"
+                    ),
+                ),
+                (
+                    "code_until",
+                    models.DateTimeField(
+                        blank=True, editable=False, null=True, verbose_name="验证码有效至"
+                    ),
+                ),
+                (
+                    "code_tries",
+                    models.PositiveSmallIntegerField(
+                        default=0, editable=False, verbose_name="验证码试错次数"
+                    ),
+                ),
                 ("enabled", models.BooleanField(default=True, verbose_name="启用")),
                 (
                     "account",

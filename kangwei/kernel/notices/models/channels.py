@@ -215,9 +215,9 @@ class Address(models.Model):
     shown = models.CharField("地址（脱敏）", max_length=100)
     verified_at = models.DateTimeField("验证时间", null=True, blank=True)
     #: Set while somebody is proving that the address is his.
-    code_digest = models.CharField(max_length=64, blank=True, editable=False)
-    code_until = models.DateTimeField(null=True, blank=True, editable=False)
-    code_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    code_digest = models.CharField("验证码摘要", max_length=64, blank=True, editable=False)
+    code_until = models.DateTimeField("验证码有效至", null=True, blank=True, editable=False)
+    code_tries = models.PositiveSmallIntegerField("验证码试错次数", default=0, editable=False)
     enabled = models.BooleanField("启用", default=True)
 
     objects: ClassVar[models.Manager[Address]] = models.Manager.from_queryset(AddressQuerySet)()

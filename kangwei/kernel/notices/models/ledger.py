@@ -180,6 +180,12 @@ class Delivery(models.Model):
         verbose_name="代替",
     )
     round = models.PositiveSmallIntegerField("第几次重发", default=0)
+    #: Somebody waits for what this very channel answers (a test, a verification code): tried once,
+    #: never merged with others, never told another way.
+    only_here = models.BooleanField("只走本渠道", default=False)
+    #: What only the receiver may read; it stands as ****** in the kept texts, is filled in when the
+    #: message leaves, and is wiped when the delivery has ended.
+    secret = EncryptedTextField("仅接收人可见", blank=True, default="")
     read_at = models.DateTimeField("阅读时间", null=True, blank=True)
 
     objects: ClassVar[models.Manager[Delivery]] = models.Manager.from_queryset(DeliveryQuerySet)()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -14,12 +13,13 @@ from django.db import transaction
 
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.crypto import services as crypto
-from kangwei.kernel.notices import queries, senders
+from kangwei.kernel.notices import queries
 from kangwei.kernel.notices.models import (
     Address,
     ChannelKind,
     ChannelPreference,
     Delivery,
+    DeliveryState,
     QuietAction,
     QuietHours,
 )
@@ -31,12 +31,16 @@ from kangwei.kernel.notices.refusals import (
     NoWay,
     ReasonMissing,
 )
-from kangwei.kernel.notices.senders import Message
+from kangwei.kernel.notices.senders.base import HIDDEN
 from kangwei.kernel.notices.services.checking import checked
+from kangwei.kernel.notices.services.notifying import tell_directly
 from kangwei.kernel.notices.services.ways import shown
+from kangwei.kernel.notices.texts import ADDRESS_CODE
 from kangwei.kernel.organisations.models import Account
 
 CODE_HOLDS = timedelta(minutes=10)
+#: Between two codes, unless the first could not be sent.
+PACE = timedelta(minutes=1)
 MOST_TRIES = 5
 MOBILE = re.compile(r"1[3-9]\d{9}")
 LANDLINE = re.compile(r"0\d{2,3}-?\d{7,8}")
@@ -75,27 +79,35 @@ def _digest(address: Address, code: str) -> str:
     return crypto.digest(f"{address.pk}:{code}", purpose="notices.address.code")
 
 
-def ask_for_code(*, address: Address, at: datetime) -> Address:
-    """Send six digits to the address (验证码); whoever reads them there proves it is his."""
+@transaction.atomic
+def ask_for_code(*, address: Address, at: datetime) -> Delivery:
+    """Send six digits to the address (验证码); whoever reads them there proves it is his.
+
+    Whether they left stands in the delivery a moment later; the digits themselves do not.
+    """
     channel = queries.channel_for(address.kind, address.account.institution_id)
     if channel is None:
         raise NoWay(f"没有可用的{address.get_kind_display()}渠道，无法发送验证码；请联系管理员。")
+    locked = Address.objects.select_for_update(of=("self",)).get(pk=address.pk)
+    before = queries.code_delivery(locked)
+    waiting = before is not None and before.state != DeliveryState.FAILED
+    if before is not None and waiting and at - before.created_at < PACE:
+        raise NoWay("验证码刚刚发送过，请 1 分钟后再试。")
     code = f"{secrets.randbelow(1_000_000):06d}"
-    text = f"您的康维通知地址验证码是 {code}，10 分钟内有效。"
-    with transaction.atomic():
-        locked = Address.objects.select_for_update(of=("self",)).get(pk=address.pk)
-        if locked.code_until is not None and locked.code_until - at > CODE_HOLDS - timedelta(
-            minutes=1
-        ):
-            raise NoWay("验证码刚刚发送过，请 1 分钟后再试。")
-        locked.code_digest = _digest(locked, code)
-        locked.code_until, locked.code_tries = at + CODE_HOLDS, 0
-        locked.save(update_fields=["code_digest", "code_until", "code_tries"])
-    message = Message(str(uuid.uuid4()), "通知地址验证", text, text, text)
-    outcome = senders.send(channel.kind, channel.line(), address.value, message, at)
-    if not outcome.ok:
-        raise NoWay(f"验证码没有发出：{outcome.reason}请稍后再试或联系管理员。")
-    return locked
+    locked.code_digest = _digest(locked, code)
+    locked.code_until, locked.code_tries = at + CODE_HOLDS, 0
+    locked.save(update_fields=["code_digest", "code_until", "code_tries"])
+    audit.record(act="notices.address.code_sent", subject=locked, by=address.account, at=at)
+    return tell_directly(
+        channel=channel,
+        recipient=address.value,
+        account=address.account,
+        template=ADDRESS_CODE.code,
+        context={"code": HIDDEN, "minutes": int(CODE_HOLDS.total_seconds() // 60)},
+        secret=code,
+        about=locked,
+        at=at,
+    )
 
 
 @dataclass(frozen=True)

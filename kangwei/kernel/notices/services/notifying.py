@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,12 @@ from django.db import models, transaction
 from kangwei.kernel import clock
 from kangwei.kernel.crypto import masking
 from kangwei.kernel.notices import queries
-from kangwei.kernel.notices.models import Delivery, Notice, Priority
+from kangwei.kernel.notices.models import Channel, Delivery, Notice, Priority
 from kangwei.kernel.notices.models.ledger import about_of
 from kangwei.kernel.notices.rules.targets import Target
 from kangwei.kernel.notices.services import ways
 from kangwei.kernel.notices.services.waking import wake
+from kangwei.kernel.organisations.models import Account
 
 PRIORITIES = {"low": 0, "normal": 1, "high": 2, "urgent": 3}
 
@@ -42,6 +44,64 @@ def notify(
     must not carry it. The institution is that of the object unless given.
     """
     level = PRIORITIES[priority] if isinstance(priority, str) else priority
+    place = institution_id if institution_id is not None else getattr(about, "institution_id", None)
+    notice, fresh = write(
+        key=key, template=template, context=context, at=at, level=level, about=about, place=place,
+        link=link, thread=thread, targets=[target.as_json() for target in to],
+    )  # fmt: skip
+    if fresh:
+        found = ways.audience(to, institution_id=place, priority=level, at=at, avoid=avoid)
+        rows = ways.deliveries(notice, found, at, avoid)
+        # Two targets may lead to the same row; the database keeps one.
+        Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+        wake()
+    return notice
+
+
+@transaction.atomic
+def tell_directly(
+    *,
+    channel: Channel,
+    recipient: str = "",
+    account: Account | None = None,
+    template: str,
+    context: Mapping[str, Any],
+    secret: str = "",
+    about: models.Model,
+    at: datetime,
+) -> Delivery:
+    """Tell over exactly this channel, once, while somebody waits for what it answers.
+
+    Preferences, quiet hours and fallbacks do not count here. `secret` is what only the receiver
+    may read: `context` holds ****** in its place.
+    """
+    level = Priority.HIGH
+    place = account.institution_id if account is not None else channel.institution_id
+    notice, _ = write(
+        key=f"{template}:{uuid.uuid4()}", template=template, context=context, at=at, level=level,
+        about=about, place=place, link="", thread="", targets=[],
+    )  # fmt: skip
+    row = ways.straight(notice, channel, at, account=account, recipient=recipient)
+    row.only_here, row.secret = True, secret
+    row.save()
+    wake()
+    return row
+
+
+def write(
+    *,
+    key: str,
+    template: str,
+    context: Mapping[str, Any],
+    at: datetime,
+    level: int,
+    about: models.Model | None,
+    place: int | None,
+    link: str,
+    thread: str,
+    targets: list[dict[str, Any]],
+) -> tuple[Notice, bool]:
+    """The notice itself with its texts filled; False when its key was told before."""
     declared = queries.template(template)
     version, words = queries.current_words(declared)
     ref = about_of(about)
@@ -53,8 +113,7 @@ def notify(
         **context,
     }
     rendered = declared.render(words, facts)
-    place = institution_id if institution_id is not None else getattr(about, "institution_id", None)
-    notice, fresh = Notice.objects.get_or_create(
+    return Notice.objects.get_or_create(
         key=key,
         defaults={
             "template": template,
@@ -68,14 +127,7 @@ def notify(
             "institution_id": place,
             "link": link,
             "thread": thread,
-            "targets": [target.as_json() for target in to],
+            "targets": targets,
             **ref,
         },
     )
-    if fresh:
-        found = ways.audience(to, institution_id=place, priority=level, at=at, avoid=avoid)
-        rows = ways.deliveries(notice, found, at, avoid)
-        # Two targets may lead to the same row; the database keeps one.
-        Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-        wake()
-    return notice

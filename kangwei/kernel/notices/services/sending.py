@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -36,9 +36,11 @@ from kangwei.kernel.notices.rules.delivery import FAILING_AFTER, Verdict, is_lat
 from kangwei.kernel.notices.rules.targets import Target
 from kangwei.kernel.notices.rules.texts import digest, plain
 from kangwei.kernel.notices.senders import Line, Message, Outcome
+from kangwei.kernel.notices.senders.base import HIDDEN
 from kangwei.kernel.notices.services import ways
 from kangwei.kernel.notices.services.notifying import notify
 from kangwei.kernel.notices.services.waking import wake
+from kangwei.kernel.notices.texts import CHANNEL_TEST
 from kangwei.kernel.organisations.models import Account
 
 LEASE = timedelta(minutes=2)
@@ -104,7 +106,11 @@ def _claim_channel(channel_id: int, at: datetime) -> list[Call]:
         rows = [row for row in rows if not _divert(row, why, at, must=not channel.enabled)]
     by_id = {row.pk: row for row in rows}
     # What was tried before goes as it was: the receiver may know its id already.
-    tried = [row for row in rows if row.attempts_made or row.state == DeliveryState.SENDING]
+    tried = [
+        row
+        for row in rows
+        if row.attempts_made or row.only_here or row.state == DeliveryState.SENDING
+    ]
     fresh = [row for row in rows if row not in tried]
     window = health.window()
     groups: list[tuple[budget.Waiting, ...]] = []
@@ -153,7 +159,11 @@ def _call(channel: Channel, group: Sequence[Delivery], at: datetime) -> Call:
         part.reason = f"同一分钟内待发 {len(group)} 条，超出渠道配额，合并为一条发送。"
         part.save(update_fields=["state", "merged_into", "why", "reason"])
     parts = tuple(lead.parts.select_related("notice").order_by("-priority", "due_at", "pk"))
-    return Call(lead, parts, channel.kind, channel.line(), message_of(lead, parts))
+    line = channel.line()
+    if lead.secret:
+        # Hidden in the kept request like the channel's own secrets.
+        line = replace(line, secrets={**line.secrets, "confidential": lead.secret})
+    return Call(lead, parts, channel.kind, line, message_of(lead, parts))
 
 
 def message_of(lead: Delivery, parts: Sequence[Delivery] = ()) -> Message:
@@ -176,12 +186,17 @@ def message_of(lead: Delivery, parts: Sequence[Delivery] = ()) -> Message:
         )
         short = title
         mention = list(dict.fromkeys(pk for row in everything for pk in row.mention))
+
+    def whole(words: str) -> str:
+        return words.replace(HIDDEN, lead.secret) if lead.secret else words
+
+    body = whole(body)
     return Message(
         delivery_id=str(lead.pk),
-        title=title,
+        title=whole(title),
         markdown=body,
         text=plain(body),
-        short=short,
+        short=whole(short),
         thread=notice.thread,
         link=notice.link,
         priority=lead.priority,
@@ -285,12 +300,21 @@ def record(call: Call, outcome: Outcome, *, at: datetime) -> None:
         return
     if outcome.ok:
         _sent(lead, call.parts, at)
+        if lead.notice.template == CHANNEL_TEST.code:
+            health.tested_at = at
+            health.save(update_fields=["tested_at"])
         _well(health, at)
         return
     if outcome.verdict is Verdict.THROTTLED:
         health.keep(health.window().mute(at))
         health.last_error = outcome.reason[:500]
         health.save(update_fields=["calls", "muted_until", "last_error"])
+    if lead.only_here:
+        # Whoever waits for it reads why, and decides. A trial is no sign of a failing channel.
+        why = Why.REFUSED if outcome.verdict is Verdict.REFUSED else Why.EXHAUSTED
+        _give_up(lead, why, outcome.reason, at)
+        return
+    if outcome.verdict is Verdict.THROTTLED:
         if lead.priority < Priority.URGENT or not _divert(lead, "渠道限流", at, must=False):
             _wait_for(lead, health, at)
         return
@@ -313,6 +337,7 @@ def record(call: Call, outcome: Outcome, *, at: datetime) -> None:
 def _sent(lead: Delivery, parts: Sequence[Delivery], at: datetime) -> None:
     lead.state, lead.leased_until, lead.sent_at = DeliveryState.SENT, None, at
     lead.late, lead.why, lead.reason = is_late(lead.due_at, at), Why.NONE, ""
+    lead.secret = ""
     lead.save()
     late = [part.pk for part in parts if is_late(part.due_at, at)]
     Delivery.objects.filter(pk__in=late).update(late=True)
@@ -327,6 +352,8 @@ def _wait_for(lead: Delivery, health: ChannelHealth, at: datetime) -> None:
 
 def _divert(row: Delivery, why: str, at: datetime, *, must: bool) -> bool:
     """Take the fallback channel at once. Without one, False, or the end when it must be."""
+    if row.only_here:
+        return False
     channel, _ = ways.other_ways(row, at)
     if channel is None and not must:
         return False
@@ -337,7 +364,7 @@ def _divert(row: Delivery, why: str, at: datetime, *, must: bool) -> bool:
 def _give_up(lead: Delivery, why: Why, reason: str, at: datetime) -> None:
     """This channel did not work: over to the fallback, part by part, else the end."""
     for row in [lead, *lead.parts.select_related("notice", "channel", "instead_of")]:
-        channel, replacements = ways.other_ways(row, at)
+        channel, replacements = (None, []) if row.only_here else ways.other_ways(row, at)
         told = reason
         if replacements and channel is not None:
             told = f"{reason}已改走备用渠道“{channel.name}”。"
@@ -345,7 +372,7 @@ def _give_up(lead: Delivery, why: Why, reason: str, at: datetime) -> None:
         elif channel is not None:
             told = f"{reason}备用渠道“{channel.name}”上没有可用的接收地址。"
         row.state, row.leased_until, row.merged_into = DeliveryState.FAILED, None, None
-        row.why, row.reason = why, told[:500]
+        row.why, row.reason, row.secret = why, told[:500], ""
         row.save()
         if not replacements:
             # The level this notice belonged to may now have reached nobody.
@@ -440,6 +467,8 @@ def resend(*, delivery: Delivery, by: Account, at: datetime, reason: str) -> Del
         raise ReasonMissing("请填写重新发送的原因。", field="reason")
     if delivery.kind == ChannelKind.INAPP or delivery.is_open:
         raise CannotResend(f"投递“{delivery}”是站内消息或仍在发送中，不需要重新发送。")
+    if delivery.only_here:
+        raise CannotResend("测试消息和验证码不能重发，请重新发送测试或重新获取验证码。")
     place = delivery.account.institution_id if delivery.account else delivery.institution_id
     channel = delivery.channel
     if channel is None or not channel.enabled:

@@ -167,18 +167,18 @@ def deliveries(
             elif kind in PERSONAL_KINDS and not address:
                 rows.append(_blocked(notice, person, kind, Why.NO_ADDRESS, at))
             else:
-                row = _due(notice, channel, at, account=person, recipient=address or "")
+                row = straight(notice, channel, at, account=person, recipient=address or "")
                 if person.pk in quiet:
                     _respect(row, quiet[person.pk], at)
                 rows.append(row)
     for channel, mention in found.groups.items():
-        rows.append(_due(notice, channel, at, mention=mention))
+        rows.append(straight(notice, channel, at, mention=mention))
     for kind, address, place in found.addresses:
         channel = queries.channel_for(kind, place, avoid=avoid)
         if channel is None:
             rows.append(_nowhere(notice, kind, Why.NO_CHANNEL, shown(kind, address), at))
         else:
-            rows.append(_due(notice, channel, at, recipient=address))
+            rows.append(straight(notice, channel, at, recipient=address))
     for reason in found.nobody:
         row = _nowhere(notice, ChannelKind.INAPP, Why.NOBODY, "—", at)
         row.reason = reason
@@ -212,7 +212,7 @@ def _in_app(notice: Notice, person: Account, at: datetime) -> Delivery:
     return row
 
 
-def _due(
+def straight(
     notice: Notice,
     channel: Channel,
     at: datetime,
@@ -221,6 +221,7 @@ def _due(
     recipient: str = "",
     mention: Sequence[int] = (),
 ) -> Delivery:
+    """One delivery over one channel, to its group or to a recipient."""
     label = channel.name
     if recipient:
         label = shown(channel.kind, recipient)
@@ -307,11 +308,11 @@ def _over(delivery: Delivery, channel: Channel, at: datetime) -> list[Delivery]:
     notice = delivery.notice
     if channel.is_group:
         mention = delivery.mention or ([delivery.account_id] if delivery.account_id else [])
-        rows = [_due(notice, channel, at, mention=mention)]
+        rows = [straight(notice, channel, at, mention=mention)]
     elif delivery.account_id is None and delivery.recipient:
         by_phone = {channel.kind, delivery.kind} <= {ChannelKind.SMS, ChannelKind.VOICE}
         fits = channel.kind == delivery.kind or by_phone
-        rows = [_due(notice, channel, at, recipient=delivery.recipient)] if fits else []
+        rows = [straight(notice, channel, at, recipient=delivery.recipient)] if fits else []
     else:
         wanted = [delivery.account_id] if delivery.account_id else delivery.mention
         if not wanted:
@@ -320,7 +321,7 @@ def _over(delivery: Delivery, channel: Channel, at: datetime) -> list[Delivery]:
         people = Account.objects.filter(Q(pk__in=wanted)).order_by("pk")
         known = queries.addresses_of(person.pk for person in people)
         rows = [
-            _due(notice, channel, at, account=person, recipient=known[person.pk, channel.kind])
+            straight(notice, channel, at, account=person, recipient=known[person.pk, channel.kind])
             for person in people
             if (person.pk, channel.kind) in known and person.is_usable(at)
         ]

@@ -11,6 +11,7 @@ from django.test import Client
 from kangwei.kernel import clock
 from kangwei.kernel.notices.models import Channel, Delivery, EscalationPolicy
 from kangwei.kernel.notices.rules.targets import Target
+from kangwei.kernel.notices.services import sending
 from kangwei.kernel.notices.tests import make
 from kangwei.kernel.notices.tests.test_pages import RIGHTS, World
 from kangwei.kernel.organisations.models import Account
@@ -171,6 +172,7 @@ def test_wrong_codes_count_over_the_api_too(browser: Client, lead: Account) -> N
     with playing(standin := Sms(), prefix="/sms") as url:
         make.channel("sms", url)
         assert act(browser, f"/my/addresses/{address.pk}/ask-code").status_code == 200
+        sending.run(now=clock.now)
     code = standin.received[0].text.split("验证码是 ")[1][:6]
     wrong = {"code": f"{(int(code) + 7) % 1_000_000:06d}"}
     for _ in range(5):

@@ -124,3 +124,11 @@ def test_the_demonstration_speaks_to_the_stand_ins_and_is_told_once() -> None:
     assert {row.verdict for row in Attempt.objects.all()} == {"accepted"}
     assert not Delivery.objects.filter(state="failed").exists()
     assert queries.queue_state(clock.now()).failing == ()
+
+    # Started again on another port, the same data speaks to the stand-ins of that port.
+    with override_settings(STANDINS_PORT=19_000):
+        demonstration.follow_stand_ins(clock.now())
+    addresses = dict(Channel.objects.values_list("kind", "address"))
+    assert addresses["email"] == "127.0.0.1:19001"
+    assert addresses["sms"] == "http://127.0.0.1:19000/sms"
+    assert Watch.objects.get().heartbeat_url == "http://127.0.0.1:19000/heartbeat/ping"

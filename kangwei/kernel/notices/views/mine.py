@@ -80,13 +80,17 @@ def settings(request: HttpRequest) -> HttpResponse:
     if quiet is not None:
         names = ("start", "end", "rest_days", "break_from", "action")
         initial = {name: getattr(quiet, name) for name in names}
+    at = clock.now()
+    rows = list(Address.objects.filter(account=account))
     context = {
-        "addresses": Address.objects.filter(account=account),
+        "addresses": [
+            (row, queries.code_delivery(row) if row.code_until and row.code_until > at else None)
+            for row in rows
+        ],
         "verify_form": VerifyForm(),
         "preferences": PreferencesForm(chosen=chosen),
         "quiet_form": QuietForm(initial=initial),
         "quiet": quiet,
-        "now": clock.now(),
     }
     return page(request, "notices/settings.html", context, title="通知设置")
 
@@ -116,8 +120,7 @@ def _own(request: HttpRequest, pk: int) -> Address:
 @work_page()
 @require_POST
 def ask_for_code(request: HttpRequest, pk: int) -> HttpResponse:
-    address = services.ask_for_code(address=_own(request, pk), at=clock.now())
-    messages.success(request, f"验证码已发往{address.shown}，10 分钟内有效。")
+    services.ask_for_code(address=_own(request, pk), at=clock.now())
     return HttpResponseRedirect(_back())
 
 

@@ -79,6 +79,7 @@ def channel(request: HttpRequest, pk: int) -> HttpResponse:
         .select_related("delivery", "delivery__notice")
         .order_by("-at")[:20],
         "may_manage": request.user.has_perm(CHANNEL, row),
+        "test": queries.test_delivery(row),
         "test_form": TestForm(),
     }
     return page(request, "notices/channel.html", context, title=row.name)
@@ -129,14 +130,9 @@ def _edit_channel(request: HttpRequest, row: Channel, preset: str) -> HttpRespon
 @require_POST
 def test_channel(request: HttpRequest, pk: int) -> HttpResponse:
     row = one(Channel.objects.reached_by(request.user, CHANNEL), pk)
-    outcome = services.test_channel(
+    services.test_channel(
         channel=row, recipient=request.POST.get("recipient", ""), by=me(request), at=clock.now()
     )
-    if outcome.ok:
-        told = f"测试消息已被接受（{outcome.latency_ms} 毫秒），请查看是否收到。"
-        messages.success(request, told)
-    else:
-        messages.error(request, f"测试消息没有发出：{outcome.reason}")
     return HttpResponseRedirect(reverse("notices:channel", args=[pk]))
 
 

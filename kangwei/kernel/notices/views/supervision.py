@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
@@ -122,9 +123,17 @@ def delivery(request: HttpRequest, pk: str) -> HttpResponse:
         "replacements": row.replacements.all(),
         "may_resend": row.kind != ChannelKind.INAPP
         and not row.is_open
+        and not row.only_here
         and request.user.has_perm("notices.resend_delivery", row),
     }
     return page(request, "notices/delivery.html", context, title="投递详情")
+
+
+@work_page()
+def sending(request: HttpRequest, pk: str) -> HttpResponse:
+    """How far one delivery is, for the page on which somebody waits for it."""
+    row = one(queries.followed_by(me(request)), pk)
+    return render(request, "notices/sending.html", {"row": row})
 
 
 @work_page(right="notices.resend_delivery")

@@ -99,11 +99,11 @@ def test_help_opens_the_chapter_of_the_longest_prefix() -> None:
 
 def test_a_page_elsewhere_lights_the_entry_that_covers_it_and_leads_back() -> None:
     register_menu(
-        MenuItem("机构人员", "机构", "/manage/a/", right="a.view", covers=("/work/a/",)),
+        MenuItem("机构人员", "机构", "/manage/a/", right="a.view", covers=("/ward/a/",)),
         MenuItem("机构人员", "人员", "/manage/b/"),
     )
-    assert lit(shell("/work/a/3/change/", "a.view")) == ["机构"]
-    assert shell("/work/a/3/change/", "a.view").crumbs == [("机构", "/manage/a/")]
+    assert lit(shell("/ward/a/3/change/", "a.view")) == ["机构"]
+    assert shell("/ward/a/3/change/", "a.view").crumbs == [("机构", "/manage/a/")]
     assert shell("/manage/a/", "a.view").crumbs == []
-    assert shell("/work/a/3/").crumbs == []  # an entry one may not open leads nowhere
-    assert lit(shell("/work/ab/", "a.view")) == []
+    assert shell("/ward/a/3/").crumbs == []  # an entry one may not open leads nowhere
+    assert lit(shell("/ward/ab/", "a.view")) == []

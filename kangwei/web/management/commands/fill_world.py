@@ -60,6 +60,7 @@ class Command(BaseCommand):
             state__in=[Run.State.FAILED, Run.State.CANCELLED]
         )
         if known.exists():
+            telling.settle(at=clock.now())
             self.stdout.write("演示数据已填充或正在填充。")
             return
         at = clock.now()
