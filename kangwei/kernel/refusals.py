@@ -7,12 +7,12 @@ generated from the subclasses, so a refusal that is not declared cannot reach a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 
 class Refusal(Exception):
-    """Something foreseen stands in the way; the message says what, of which thing, and what to do."""
+    """Something foreseen stands in the way: the message says what, of which thing, what to do."""
 
     code: ClassVar[str] = "refused"
     #: One short Chinese noun phrase for the catalogue of codes.
@@ -24,6 +24,9 @@ class Refusal(Exception):
         super().__init__(message)
         self.message = message
         self.field = field
+        #: Whoever takes the refused act back calls this after it: some lines must stay, such as
+        #: the count of wrong passwords.
+        self.write_again: Callable[[], object] = lambda: None
 
 
 class NotFound(Refusal):

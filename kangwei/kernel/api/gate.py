@@ -92,7 +92,7 @@ def enter(request: HttpRequest, right: str | None) -> Any:
     if key is None and request.method not in SAFE_METHODS and check_csrf(request) is not None:
         raise CsrfMissing("缺少或无效的 X-CSRFToken，请刷新页面后重试。")
     request.api_key = key  # type: ignore[attr-defined]
-    if right is not None and not (account.has_perm(right) and (key is None or right in key.scopes)):
+    if right is not None and not account.has_perm(right):
         audit.record(
             act="api.access.refused",
             by=account,

@@ -63,6 +63,7 @@ def answer_act(
             with transaction.atomic():
                 status, body = act()
         except Refusal as refusal:
+            refusal.write_again()
             _journal_refusal(request, operation, refusal)
             status = refusal.status
             body = msgspec.json.encode(errors.body_of(refusal, _trace_id(request)))

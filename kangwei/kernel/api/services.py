@@ -154,7 +154,7 @@ def authenticate(*, header: str, address: str, at: datetime) -> ApiKey:
     """
     found = _BEARER.match(header)
     key = (
-        ApiKey.objects.select_related("account").filter(prefix=found.group(1)).first()
+        ApiKey.objects.select_related("account__institution").filter(prefix=found.group(1)).first()
         if found
         else None
     )
@@ -165,11 +165,12 @@ def authenticate(*, header: str, address: str, at: datetime) -> ApiKey:
     if key.expires_at <= at:
         raise NotSignedIn(f"密钥 kw_{key.prefix} 已到期，请更换新密钥。")
     if not key.account.is_usable(at):
-        raise NotSignedIn("密钥所属账号已停用或到期，请联系管理员。")
+        raise NotSignedIn("密钥所属账号或其机构已停用或到期，请联系管理员。")
     if key.addresses and not _within(address, key.addresses):
         raise AddressNotAllowed(
             f"密钥 kw_{key.prefix} 不允许从 {address or '未知地址'} 调用，请联系管理员。"
         )
+    key.account.hold_to(key.scopes)
     _count_call(key, at)
     if key.last_used_at is None or at - key.last_used_at > NOTE_USE_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)

@@ -10,6 +10,7 @@ from ninja import File, Query, Schema
 from ninja.files import UploadedFile
 from pydantic import Field
 
+from kangwei.kernel import clock
 from kangwei.kernel.api.paging import Page, Paging, paginate
 from kangwei.kernel.api.registry import ApiRequest, KwRouter
 from kangwei.kernel.crypto import masking
@@ -249,7 +250,7 @@ def institutions(request: ApiRequest, wanted: Query[InstitutionFilter]) -> Any:
     if wanted.below is not None:
         rows = rows.filter(closure_above__ancestor=wanted.below)
     if wanted.open is not None:
-        on = request.at.date()
+        on = clock.local_day(request.at)
         shut = Q(closed_on__isnull=False, closed_on__lte=on)
         rows = rows.filter(~shut if wanted.open else shut)
     return paginate(rows, wanted, order={"code": "code", "name": "pinyin", "region": "region_id"})

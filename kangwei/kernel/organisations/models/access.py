@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -216,6 +216,10 @@ class Access:
             cached = frozenset().union(*(grant.rights for grant in self.grants))
             self.__dict__["_rights"] = cached
         return cached
+
+    def held_to(self, rights: frozenset[str]) -> Access:
+        """The same grants, with no more than these rights: what a key may do for its account."""
+        return Access(tuple(replace(grant, rights=grant.rights & rights) for grant in self.grants))
 
     def scope(self, right: str) -> Scope:
         """The union over the grants that carry the right; kept, so `includes` asks once."""

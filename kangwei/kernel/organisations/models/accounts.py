@@ -94,6 +94,9 @@ class Account(AbstractBaseUser):
 
     objects: ClassVar[AccountManager] = AccountManager()
 
+    #: The rights of the key this request came with; None for the person himself.
+    _held_to: frozenset[str] | None = None
+
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
 
@@ -137,9 +140,10 @@ class Account(AbstractBaseUser):
         return self.state == AccountState.ACTIVE
 
     def is_usable(self, at: datetime) -> bool:
-        """Active and not past its last day."""
-        expired = self.valid_until is not None and self.valid_until <= clock.local_day(at)
-        return self.is_active and not expired
+        """Active, not past its last day, and its institution still open."""
+        today = clock.local_day(at)
+        expired = self.valid_until is not None and self.valid_until <= today
+        return self.is_active and not expired and self.institution.is_open(today)
 
     @property
     def is_staff(self) -> bool:
@@ -160,8 +164,15 @@ class Account(AbstractBaseUser):
         if not hasattr(self, "_access"):
             from kangwei.kernel.organisations.models.access import Access
 
-            self._access = Access.load(self, clock.now())
+            access = Access.load(self, clock.now())
+            held = self._held_to
+            self._access = access if held is None else access.held_to(held)
         return self._access
+
+    def hold_to(self, rights: Iterable[str]) -> None:
+        """From here on this instance may do no more than these: a key's request (密钥权限范围)."""
+        self._held_to = frozenset(rights)
+        self.forget_access()
 
     def forget_access(self) -> None:
         """Read the rights again at the next question (after a grant changed in this request)."""

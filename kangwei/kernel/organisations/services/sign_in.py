@@ -1,12 +1,13 @@
 """Signing in (登录): who is this, may he enter, and what the journal keeps of it.
 
-Nothing here raises inside the transaction: a refused attempt must leave its line. Whether a name
+Nothing here raises inside the transaction: a refused attempt must leave its line, also when it was
+made to sign an act that is taken back with the refusal (`Refusal.write_again`). Whether a name
 exists is never told: unknown names cost the same time, lock the same way, read the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import make_password
@@ -65,33 +66,52 @@ FAILURES = (SignInKind.FAILURE, SignInKind.FACTOR_FAILURE)
 RESETS = (SignInKind.SUCCESS, SignInKind.LOCKED, SignInKind.UNLOCKED)
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """One try at one name, and the lines it left in the journal."""
+
+    username: str
+    visitor: Visitor
+    at: datetime
+    lines: list[SignInEvent] = field(default_factory=list)
+
+    def note(
+        self, kind: SignInKind, account: Account | None, reason: str = "", *, named: bool = True
+    ) -> None:
+        username = self.username if named else ""
+        self.lines.append(_note(kind, username, account, self.visitor, self.at, reason))
+
+    def refuse(self, refusal: Refusal) -> Refusal:
+        """A guess counts even when it was made inside an act that its refusal takes back."""
+        refusal.write_again = lambda: SignInEvent.objects.bulk_create(self.lines)
+        return refusal
+
+
 def sign_in_by_password(*, username: str, password: str, visitor: Visitor, at: datetime) -> Account:
     """The first step: name and password. Answers the account, or raises why not."""
-    username = username.strip().lower()[:40]
+    attempt = _Attempt(username.strip().lower()[:40].replace("\x00", "\ufffd"), visitor, at)
     with transaction.atomic():
-        outcome = _by_password(username, password, visitor, at)
+        outcome = _by_password(attempt, password)
     if isinstance(outcome, Refusal):
-        raise outcome
+        raise attempt.refuse(outcome)
     return outcome
 
 
-def _by_password(username: str, password: str, visitor: Visitor, at: datetime) -> Account | Refusal:
-    _one_at_a_time(username)
+def _by_password(attempt: _Attempt, password: str) -> Account | Refusal:
+    _one_at_a_time(attempt.username)
     limits = _Limits.of(SecurityPolicy.objects.get(pk=1))
-    if refusal := _locked(username, visitor, at, limits):
+    if refusal := _locked(attempt, limits):
         return refusal
-    account = Account.objects.filter(username=username).select_related("institution").first()
+    account = (
+        Account.objects.filter(username=attempt.username).select_related("institution").first()
+    )
     if account is None:
         make_password(password)  # as long as checking a real one takes
-        return _failure(
-            SignInKind.FAILURE, username, None, visitor, at, limits, "用户名或密码不正确"
-        )
+        return _failure(SignInKind.FAILURE, attempt, None, limits, "用户名或密码不正确")
     if not account.check_password(password):
-        return _failure(
-            SignInKind.FAILURE, username, account, visitor, at, limits, "用户名或密码不正确"
-        )
-    if problem := why_unusable(account, at):
-        _note(SignInKind.FAILURE, username, account, visitor, at, problem)
+        return _failure(SignInKind.FAILURE, attempt, account, limits, "用户名或密码不正确")
+    if problem := why_unusable(account, attempt.at):
+        attempt.note(SignInKind.FAILURE, account, problem)
         return AccountNotUsable(f"{problem}，请联系本单位管理员。")
     return account
 
@@ -112,28 +132,26 @@ def why_unusable(account: Account, at: datetime) -> str | None:
 
 def sign_in_by_code(*, account: Account, code: str, visitor: Visitor, at: datetime) -> None:
     """The second step: the code on the phone, or a recovery code."""
+    attempt = _Attempt(account.username, visitor, at)
     with transaction.atomic():
-        outcome = _by_code(account, code, visitor, at)
-    if outcome is not None:
-        raise outcome
+        refusal = _by_code(attempt, account, code)
+    if refusal is not None:
+        raise attempt.refuse(refusal)
 
 
-def _by_code(account: Account, code: str, visitor: Visitor, at: datetime) -> Refusal | None:
-    _one_at_a_time(account.username)
+def _by_code(attempt: _Attempt, account: Account, code: str) -> Refusal | None:
+    _one_at_a_time(attempt.username)
     limits = _Limits.of(SecurityPolicy.objects.get(pk=1))
-    if refusal := _locked(account.username, visitor, at, limits):
+    if refusal := _locked(attempt, limits):
         return refusal
-    if problem := why_unusable(account, at):
+    if problem := why_unusable(account, attempt.at):
         return AccountNotUsable(f"{problem}，请联系本单位管理员。")
-    if second_factor.accept_code(account=account, code=code, at=at):
+    if second_factor.accept_code(account=account, code=code, at=attempt.at):
         return None
-    if second_factor.accept_recovery_code(account=account, code=code, at=at):
-        _note(SignInKind.RECOVERY_CODE, account.username, account, visitor, at, "")
+    if second_factor.accept_recovery_code(account=account, code=code, at=attempt.at):
+        attempt.note(SignInKind.RECOVERY_CODE, account)
         return None
-    return _failure(
-        SignInKind.FACTOR_FAILURE, account.username, account, visitor, at, limits,
-        "动态口令不正确或已使用",
-    )  # fmt: skip
+    return _failure(SignInKind.FACTOR_FAILURE, attempt, account, limits, "动态口令不正确或已使用")
 
 
 @transaction.atomic
@@ -173,14 +191,13 @@ def _one_at_a_time(username: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(7210002, hashtext(%s))", [username])
 
 
-def _locked(username: str, visitor: Visitor, at: datetime, limits: _Limits) -> SignInLocked | None:
-    end = locked_until(username, at, limits.name)
+def _locked(attempt: _Attempt, limits: _Limits) -> SignInLocked | None:
+    at, address = attempt.at, attempt.visitor.address
+    end = locked_until(attempt.username, at, limits.name)
     what = "该用户名"
-    if end is None and visitor.address:
+    if end is None and address:
         last = (
-            SignInEvent.objects.filter(
-                address=visitor.address, kind=SignInKind.ADDRESS_LOCKED, at__lte=at
-            )
+            SignInEvent.objects.filter(address=address, kind=SignInKind.ADDRESS_LOCKED, at__lte=at)
             .order_by("-at")
             .values_list("at", flat=True)
             .first()
@@ -189,8 +206,8 @@ def _locked(username: str, visitor: Visitor, at: datetime, limits: _Limits) -> S
         what = "您的网络地址"
     if end is None:
         return None
-    account = Account.objects.filter(username=username).first()
-    _note(SignInKind.REFUSED_LOCKED, username, account, visitor, at, "")
+    account = Account.objects.filter(username=attempt.username).first()
+    attempt.note(SignInKind.REFUSED_LOCKED, account)
     return _lock_message(what, end)
 
 
@@ -217,39 +234,35 @@ def locked_until(
 
 
 def _failure(
-    kind: SignInKind,
-    username: str,
-    account: Account | None,
-    visitor: Visitor,
-    at: datetime,
-    limits: _Limits,
-    text: str,
+    kind: SignInKind, attempt: _Attempt, account: Account | None, limits: _Limits, text: str
 ) -> Refusal:
     """Note a failure; with it, the name's lock and the address's lock when they fall due."""
+    at = attempt.at
     since = at - limits.name.window
-    recent = SignInEvent.objects.filter(username=username, at__gt=since, at__lte=at)
+    recent = SignInEvent.objects.filter(username=attempt.username, at__gt=since, at__lte=at)
     reset = recent.filter(kind__in=RESETS).order_by("-at", "-pk").first()
     failures = recent.filter(kind__in=FAILURES)
     if reset is not None:
         failures = failures.filter(pk__gt=reset.pk)
     earlier = list(failures.values_list("at", flat=True))
-    _note(kind, username, account, visitor, at, text)
-    _count_address(visitor, at, limits)
+    attempt.note(kind, account, text)
+    _count_address(attempt, limits)
     if lockout.locks_now(earlier, at, limits.name):
-        _note(SignInKind.LOCKED, username, account, visitor, at, "")
+        attempt.note(SignInKind.LOCKED, account)
         return _lock_message("该用户名", at + limits.name.lock)
     left = lockout.failures_left(earlier, at, limits.name)
     return SignInFailed(f"{text}，还可尝试 {left} 次。")
 
 
-def _count_address(visitor: Visitor, at: datetime, limits: _Limits) -> None:
-    if not visitor.address:
+def _count_address(attempt: _Attempt, limits: _Limits) -> None:
+    address = attempt.visitor.address
+    if not address:
         return
-    since = at - limits.address.window
-    recent = SignInEvent.objects.filter(address=visitor.address, at__gt=since, at__lte=at)
+    since = attempt.at - limits.address.window
+    recent = SignInEvent.objects.filter(address=address, at__gt=since, at__lte=attempt.at)
     failures = recent.filter(kind__in=FAILURES).count()
     if failures >= limits.address.failures:
-        _note(SignInKind.ADDRESS_LOCKED, "", None, visitor, at, f"{failures} 次失败")
+        attempt.note(SignInKind.ADDRESS_LOCKED, None, f"{failures} 次失败", named=False)
 
 
 def _note(
@@ -259,8 +272,8 @@ def _note(
     visitor: Visitor,
     at: datetime,
     reason: str,
-) -> None:
-    SignInEvent.objects.create(
+) -> SignInEvent:
+    return SignInEvent.objects.create(
         at=at,
         kind=kind,
         username=username,

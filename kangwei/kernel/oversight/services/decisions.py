@@ -256,11 +256,13 @@ def _prove(by: Account, proof: Proof, at: datetime) -> None:
             sign_in.sign_in_by_password(
                 username=by.username, password=proof.password, visitor=visitor, at=at
             )
-    except sign_in.SignInFailed:
-        raise IdentityNotProved(
+    except sign_in.SignInFailed as failed:
+        unproved = IdentityNotProved(
             "密码或动态口令不正确，年审结论未保存；请重新输入。",
             field="code" if proof.code else "password",
-        ) from None
+        )
+        unproved.write_again = failed.write_again
+        raise unproved from None
 
 
 def _change_roles(

@@ -1,0 +1,102 @@
+"""Attacks (攻击): what somebody inside the house would try against its rules, and must not get.
+
+Each test is one way around a rule that holds on the straight way: an odd header, a key that does
+more than it was given, a guess that leaves no trace, a colleague's password.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from kangwei.kernel import clock
+from kangwei.kernel.api import services as keys
+from kangwei.kernel.organisations import services
+from kangwei.kernel.organisations.models import Account, SignInEvent
+from kangwei.kernel.organisations.tests import make
+
+pytestmark = pytest.mark.django_db
+ME = "/api/v1/organisations/me"
+
+
+def key_of(account: Account, *scopes: str) -> dict[str, str]:
+    fresh = keys.create_key(
+        account=account, name="程序", scopes=scopes, by=account, at=clock.now(),
+        expires_at=clock.now() + timedelta(days=1),
+    )  # fmt: skip
+    return {"Authorization": f"Bearer {fresh.text}"}
+
+
+def post(browser: Client, path: str, content: Any, **headers: str) -> Any:
+    return browser.post(
+        f"/api/v1{path}", data=content, content_type="application/json", headers=headers
+    )
+
+
+# The guard at the door --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["", " ", "Basic eDp5", "Bearer"])
+def test_no_authorization_header_leads_past_the_session_guard(header: str) -> None:
+    nurse = make.account(right="organisations.view_staff")
+    browser = make.client(nurse)
+    assert browser.get(ME).status_code == 200
+    services.sign_out_everywhere(account=nurse, by=make.account(), at=clock.now(), reason="查处")
+    assert browser.get(ME, headers={"Authorization": header}).status_code == 401
+
+
+def test_an_empty_authorization_header_does_not_spare_the_password_change() -> None:
+    nurse = make.account(must_change_password=True)
+    browser = make.client(nurse)
+    for path in (ME, "/api/v1/openapi.json"):
+        assert browser.get(path, headers={"Authorization": ""}).status_code == 403
+
+
+# Keys -------------------------------------------------------------------------------------------
+
+
+def test_a_key_does_not_more_than_its_scope_where_an_entry_names_no_right() -> None:
+    boss = make.account(
+        right=["organisations.view_region", "oversight.view_accounts", "organisations.view_account"]
+    )
+    narrow = key_of(boss, "organisations.view_region")
+    client = Client()
+    me = client.get(ME, headers=narrow).json()
+    assert me["rights"] == ["organisations.view_region"]
+    assert client.get("/api/v1/reports", headers=narrow).json() == []
+
+
+def test_a_key_of_an_account_at_a_closed_institution_ends() -> None:
+    clinic = make.institution()
+    robot = make.account(institution=clinic, right="organisations.view_region")
+    header = key_of(robot, "organisations.view_region")
+    assert Client().get(ME, headers=header).status_code == 200
+    clinic.closed_on = clock.local_day(clock.now())
+    clinic.save()
+    assert Client().get(ME, headers=header).status_code == 401
+
+
+# Guessing ---------------------------------------------------------------------------------------
+
+
+def failures(account: Account) -> int:
+    return SignInEvent.objects.filter(account=account, kind__contains="failure").count()
+
+
+def test_signing_a_review_over_the_api_counts_wrong_passwords_and_locks() -> None:
+    from kangwei.kernel.oversight.tests import make as reviews
+
+    tree = reviews.tree()
+    nurse = reviews.nurse(tree.clinic)
+    reviews.campaign(tree.city)
+    browser = make.client(tree.city_inspector)
+    path = f"/oversight/review-items/{reviews.item_of(nurse).pk}/decide"
+    said = [
+        post(browser, path, {"decision": "keep", "password": "Wrong-1x"}).status_code
+        for _ in range(6)
+    ]
+    assert failures(tree.city_inspector) == 5
+    assert said == [*[422] * 4, 423, 423]
