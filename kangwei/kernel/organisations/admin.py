@@ -57,11 +57,11 @@ class PagedAdmin(KwModelAdmin):
 @admin.register(Institution)
 class InstitutionAdmin(PagedAdmin):
     list_display = ("code", "name", "kind", "region", "grade", "opened_on", "closed_on")
-    list_display_links = ("name",)
+    list_display_links = ("code", "name")
     list_filter = ("kind", "grade", "opened_on", "closed_on")
     list_select_related = ("kind", "region")
     search_fields = ("code", "name", "short_name", "pinyin", "uscc")
-    ordering = ("region_id", "code")
+    ordering = ("region", "code")
     page_view = "organisations:institution"
     create_view = "organisations:create_institution"
     create_right = "organisations.manage_institution"
@@ -159,7 +159,7 @@ class GrantAdmin(LedgerAdmin):
 
 @admin.register(SignInEvent)
 class SignInEventAdmin(LedgerAdmin):
-    list_display = ("at", "kind", "username", "account", "address", "agent", "reason")
+    list_display = ("at", "kind", "username", "account", "address", "browser_title", "reason")
     list_filter = ("kind", "at")
     list_select_related = ("account",)
     search_fields = ("username", "account__name", "address")
@@ -173,3 +173,7 @@ class SignInEventAdmin(LedgerAdmin):
             SignInKind.REFUSED_LOCKED: "bad",
         }
     }
+
+    @admin.display(description="浏览器")
+    def browser_title(self, row: SignInEvent) -> str:
+        return row.browser or "—"

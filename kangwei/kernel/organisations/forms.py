@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
+from kangwei.kernel.organisations import queries
 from kangwei.kernel.organisations.models import (
     Account,
     Department,
@@ -308,6 +309,10 @@ class GrantForm(TargetsMixin):
     def __init__(self, *args: Any, user: Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        roles: Any = self.fields["role"]
+        roles.queryset = Role.objects.filter(
+            pk__in=[role.pk for role in queries.roles_to_offer(user)]
+        )
 
 
 class LoanForm(TargetsMixin):

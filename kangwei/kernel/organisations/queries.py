@@ -224,3 +224,19 @@ def count_by_region(
 
 def role_holders(role: Role, at: datetime) -> int:
     return Grant.objects.in_force(at).filter(role=role).values("account").distinct().count()
+
+
+def roles_to_offer(by: Account) -> list[Role]:
+    """The roles somebody may give at all; for whom and for which scope the service decides."""
+    roles = list(Role.objects.filter(active=True))
+    if by.has_perm("organisations.grant_any_role"):
+        return roles
+    return [
+        role
+        for role in roles
+        if not role.duty
+        and (
+            role.assignable
+            or (role.masking_level <= by.masking_level and all(map(by.has_perm, role.rights)))
+        )
+    ]

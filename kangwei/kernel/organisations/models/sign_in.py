@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from kangwei.kernel.organisations.models.accounts import Account
 from kangwei.kernel.organisations.models.scope import ScopedQuerySet
+from kangwei.kernel.organisations.rules.browsers import browser_of
 
 
 class SecurityPolicy(models.Model):
@@ -139,6 +140,10 @@ class AccountSession(models.Model):
     def __str__(self) -> str:
         return f"{self.account_id} {self.started_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def browser(self) -> str:
+        return browser_of(self.agent)
+
 
 class SignInKind(models.TextChoices):
     SUCCESS = "success", "登录成功"
@@ -189,3 +194,7 @@ class SignInEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.username} {self.get_kind_display()}"
+
+    @property
+    def browser(self) -> str:
+        return browser_of(self.agent)

@@ -239,6 +239,18 @@ def test_targets_must_fit_the_kind_of_scope(clinic: Institution) -> None:
         give(None, nurse, make.role(VIEW, scope=ScopeKind.EVERYTHING), institutions=[clinic])
 
 
+def test_only_roles_somebody_could_give_are_offered() -> None:
+    nurse = make.role(VIEW, name="护士")
+    keeper = make.role(MANAGE, name="机构维护")
+    head = make.account(right=["organisations.grant_role", VIEW])
+    offered = queries.roles_to_offer(head)
+    assert nurse in offered
+    assert keeper not in offered  # holds a right the head does not hold
+    assert not [role for role in offered if role.duty]
+    officer = make.account(right=["organisations.grant_any_role"])
+    assert {nurse, keeper} <= set(queries.roles_to_offer(officer))
+
+
 def test_the_same_grant_twice_and_to_a_disabled_account_are_refused(clinic: Institution) -> None:
     nurse, role = make.account(institution=clinic), make.role(VIEW, scope=ScopeKind.OWN)
     give(None, nurse, role)
