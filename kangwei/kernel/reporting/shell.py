@@ -31,7 +31,12 @@ def register() -> None:
             group="报表", title="报表目录", url="reporting:index", icon="monitoring", order=10
         ),
         MenuItem(
-            group="报表", title="固化报表", url="reporting:snapshots", icon="inventory_2", order=20
+            group="报表",
+            title="固化报表",
+            url="reporting:snapshots",
+            icon="inventory_2",
+            order=20,
+            covers=("/reporting/plans/", "/reporting/subscriptions/"),
         ),
         MenuItem(
             group="报表", title="文档", url="reporting:documents", icon="description", order=30

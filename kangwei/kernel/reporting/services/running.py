@@ -391,7 +391,7 @@ def drill(
     else:
         place = names.index(table.measure)
         counted = sum((r[place] for r in rows if r[place] is not None), start=0)  # type: ignore[misc]
-    label = "合计" if key is None else " · ".join(str(part) for part in key.values())
+    label = "合计" if row is None else _line_title(result, line)
     note_use(report=report.code, act=UseAct.DRILL, by=by, at=at, rows=len(rows))
     return Details(
         title=f"{label} · {chosen.title}",
@@ -401,6 +401,18 @@ def drill(
         figure=line[result.index[column]] or 0,
         counted=counted,
     )
+
+
+def _line_title(result: Result, line: Line) -> str:
+    """What a reader calls a line: the words it begins with, not its key."""
+    words = []
+    for column, value in zip(result.columns, line, strict=False):
+        if column.hidden or column.masked:
+            continue
+        if column.kind not in {"text", "date", "datetime"}:
+            break
+        words.append(str(value))
+    return " · ".join(words) or "一行"
 
 
 def detail_rows(report: Report, table: DetailTable) -> list[Line]:

@@ -190,6 +190,9 @@ def test_the_rows_behind_every_figure_are_as_many_as_the_figure(
         )
         assert found.agrees
         assert len(found.rows) == found.figure
+        # The title says the line's own words, not the key of its row.
+        first = "合计" if row is None else result.rows[row][result.index["institution"]]
+        assert found.title.startswith(f"{first} · ")
 
 
 def test_details_that_do_not_add_up_are_told(province: Account) -> None:
