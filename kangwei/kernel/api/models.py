@@ -13,6 +13,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from kangwei.kernel.crypto.fields import EncryptedTextField
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -101,8 +103,9 @@ class IdempotentAnswer(models.Model):
     operation = models.CharField("操作", max_length=300)
     digest = models.CharField("内容摘要", max_length=64)
     status = models.PositiveSmallIntegerField("状态码")
-    #: The JSON body of the API, or the address a page form led to.
-    body = models.TextField("应答")
+    #: The JSON body of the API, or the address a page form led to. Sealed: an answer may hold a
+    #: one-time password, a new key, or a phone number that was unmasked.
+    body = EncryptedTextField("应答")
     created_at = models.DateTimeField("时间", db_index=True)
 
     class Meta:

@@ -5,6 +5,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import kangwei.kernel.crypto.fields
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -138,7 +140,7 @@ class Migration(migrations.Migration):
                 ("operation", models.CharField(max_length=300, verbose_name="操作")),
                 ("digest", models.CharField(max_length=64, verbose_name="内容摘要")),
                 ("status", models.PositiveSmallIntegerField(verbose_name="状态码")),
-                ("body", models.TextField(verbose_name="应答")),
+                ("body", kangwei.kernel.crypto.fields.EncryptedTextField(verbose_name="应答")),
                 ("created_at", models.DateTimeField(db_index=True, verbose_name="时间")),
                 (
                     "account",
