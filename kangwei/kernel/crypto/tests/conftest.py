@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from kangwei.kernel.crypto.keys import ring
@@ -12,12 +13,16 @@ from kangwei.kernel.crypto.tests.patients import Patient
 
 
 @pytest.fixture
-def patients(db: None) -> Iterator[None]:
-    """The table, inside the test's transaction; keys that the test makes are forgotten after it."""
+def patients(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The table, inside the test's transaction, and its model among the product's for as long."""
     with connection.schema_editor() as editor:
         editor.create_model(Patient)
-    Patient._meta.managed = True  # ours for the length of this test
-    yield
+    Patient._meta.managed = True
+    with monkeypatch.context() as patch:
+        patch.setitem(apps.all_models["crypto"], "patient", Patient)
+        apps.clear_cache()
+        yield
+    apps.clear_cache()
     Patient._meta.managed = False
 
 
