@@ -25,6 +25,7 @@ from kangwei.kernel.notices.models import (
     Escalation,
     EscalationPolicy,
     Substitution,
+    Watch,
 )
 from kangwei.kernel.notices.models.channels import GROUP_KINDS
 from kangwei.kernel.notices.refusals import BadChannel, BadRoster
@@ -831,6 +832,53 @@ def stop(request: ApiRequest, escalation_id: int, content: ReasonIn) -> Any:
     return services.stop_escalation(
         escalation=one(reached, escalation_id), by=request.user, at=request.at,
         reason=content.reason,
+    )  # fmt: skip
+
+
+# Watch (守望)
+
+
+class WatchOut(Schema):
+    all_quiet: bool = Field(description="是否发送每日平安消息")
+    channel_ids: list[int] = Field(description="平安消息发往的群")
+    heartbeat: bool = Field(description="是否设置了心跳地址；地址不再显示")
+    heartbeat_at: datetime | None
+    heartbeat_ok: bool | None
+
+
+class WatchIn(Schema):
+    all_quiet: bool
+    channel_ids: list[int] = Field(default_factory=list, max_length=50)
+    heartbeat_url: str | None = Field(None, max_length=300, description="不填为不变，空为取消")
+
+
+WATCH = "notices.manage_watch"
+
+
+def _watch(row: Watch) -> dict[str, Any]:
+    return {
+        "all_quiet": row.all_quiet,
+        "channel_ids": list(row.channels.values_list("pk", flat=True)),
+        "heartbeat": bool(row.heartbeat_url),
+        "heartbeat_at": row.heartbeat_at,
+        "heartbeat_ok": row.heartbeat_ok,
+    }
+
+
+@router.get("/watch", right=WATCH, response=WatchOut, summary="守望设置")
+def watch(request: ApiRequest) -> Any:
+    return _watch(Watch.objects.filter(pk=1).first() or Watch(pk=1))
+
+
+@router.act("/watch", right=WATCH, response=WatchOut, summary="修改守望设置")
+def save_watch(request: ApiRequest, content: WatchIn) -> Any:
+    reached = Channel.objects.visible_to(request.user).filter(kind__in=GROUP_KINDS)
+    return _watch(
+        services.save_watch(
+            heartbeat_url=content.heartbeat_url, all_quiet=content.all_quiet,
+            channels=[one(reached, number) for number in content.channel_ids],
+            by=request.user, at=request.at,
+        )
     )  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import date, datetime
-from typing import IO, Annotated, Any, cast
+from typing import IO, Annotated, Any, Literal, cast
+from urllib.parse import quote
 
 from django.db.models import Q, QuerySet
+from django.http import HttpResponse
 from ninja import File, Query, Schema
 from ninja.files import UploadedFile
 from pydantic import Field
@@ -34,7 +37,7 @@ from kangwei.kernel.organisations.models import (
 )
 from kangwei.kernel.organisations.queries import one
 from kangwei.kernel.organisations.services import importing
-from kangwei.kernel.refusals import Invalid, NotFound
+from kangwei.kernel.refusals import Invalid, NotFound, NotPermitted
 
 router = KwRouter(tag="机构人员")
 
@@ -1143,3 +1146,40 @@ def confirm_import(request: ApiRequest, batch_id: int) -> Any:
 @router.act("/imports/{batch_id}/discard", right=None, summary="放弃导入")
 def discard_import(request: ApiRequest, batch_id: int) -> None:
     importing.discard(batch=_batch(request, batch_id), by=request.user, at=request.at)
+
+
+class SheetOut(Schema):
+    file_name: str
+    content: str = Field(description="Excel 文件，Base64")
+
+
+@router.act(
+    "/imports/{batch_id}/passwords", right=None, response=SheetOut, summary="领取一次性密码表"
+)
+def take_passwords(request: ApiRequest, batch_id: int) -> Any:
+    """导入账号的一次性密码，只能领取一次，之后不再保存。"""
+    content = importing.take_passwords(
+        batch=_batch(request, batch_id), by=request.user, at=request.at
+    )
+    return {"file_name": "一次性密码.xlsx", "content": base64.b64encode(content).decode()}
+
+
+@router.get("/imports/{batch_id}/bad-rows", right=None, summary="下载问题行")
+def bad_rows(request: ApiRequest, batch_id: int) -> Any:
+    """不能导入的行，每行附原因，修改后可重新上传。"""
+    batch = _batch(request, batch_id)
+    return _workbook(importing.bad_rows(batch), f"{batch.get_kind_display()}问题行.xlsx")
+
+
+@router.get("/import-templates/{kind}", right=None, summary="下载导入模板")
+def import_template(request: ApiRequest, kind: Literal["institutions", "accounts"]) -> Any:
+    right = importing.SCOPE_RIGHT[ImportKind(kind)]
+    if not request.user.has_perm(right):
+        raise NotPermitted("您没有批量导入的权限；请联系本单位管理员授权。")
+    return _workbook(importing.template(kind), f"{ImportKind(kind).label}导入模板.xlsx")
+
+
+def _workbook(content: bytes, name: str) -> HttpResponse:
+    answer = HttpResponse(content, content_type=importing.XLSX)
+    answer["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
+    return answer

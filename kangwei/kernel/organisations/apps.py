@@ -15,12 +15,13 @@ class OrganisationsConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in
 
         from kangwei.kernel.api.registry import register_router
-        from kangwei.kernel.organisations import acts, api, face, schedules  # noqa: F401
+        from kangwei.kernel.organisations import acts, api, face, me_api, schedules  # noqa: F401
         from kangwei.kernel.organisations.signals import note_session
 
         acts.register()
         face.register()
         register_router("/organisations", api.router)
+        register_router("/me", me_api.router)
         # The sign-in journal says when; a column changed under no act would look like a break-in.
         user_logged_in.disconnect(dispatch_uid="update_last_login")
         user_logged_in.connect(note_session, dispatch_uid="organisations.note_session")

@@ -157,11 +157,15 @@ def is_background(request: HttpRequest) -> bool:
     )
 
 
+#: The same two ways out, over the API.
+OWN_OPERATIONS = ("/api/v1/me/password", "/api/v1/me/second-factor")
+
+
 def _on_the_way(path: str) -> bool:
     """Pages that must work for whoever is being sent round."""
     names = ("organisations:password", "organisations:second_factor", "sign-out", "session-state")
     own = tuple(reverse(name) for name in names)
-    return path.startswith((settings.LOGIN_URL, settings.STATIC_URL, *own))
+    return path.startswith((settings.LOGIN_URL, settings.STATIC_URL, *own, *OWN_OPERATIONS))
 
 
 def turned_away(request: HttpRequest, reason: SessionEnd | None) -> HttpResponse:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from ninja import Query, Schema
 from pydantic import Field
 
@@ -20,9 +21,16 @@ from kangwei.kernel.audit import queries as audit_queries
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.jobs.services import start_run
 from kangwei.kernel.organisations.models import Institution, Region, Role
+from kangwei.kernel.organisations.queries import one
 from kangwei.kernel.oversight import journal, queries, services
 from kangwei.kernel.oversight.forms import full_code
-from kangwei.kernel.oversight.models import REVIEW_RIGHT, VIEW_RIGHT, ReviewCampaign, ReviewItem
+from kangwei.kernel.oversight.models import (
+    REVIEW_RIGHT,
+    VIEW_RIGHT,
+    ReviewCampaign,
+    ReviewItem,
+    SavedSearch,
+)
 from kangwei.kernel.oversight.rules.review import Decision, State
 from kangwei.kernel.oversight.tasks import VERIFY_RUN
 from kangwei.kernel.refusals import Invalid, NotFound
@@ -353,6 +361,20 @@ def _clean(value: Any) -> Any:
     return value
 
 
+@router.get("/journal/export", right=journal.EXPORT_RIGHT, summary="导出审计日志（CSV）")
+def export_journal(request: ApiRequest, wanted: Query[EntryFilter]) -> Any:
+    """最多 10 万条；page、size 不起作用。导出本身记入日志。"""
+    journal.require_whole_view(request.user, journal.EXPORT_RIGHT)
+    asked = {k: _clean(v) for k, v in wanted.dict(exclude={"page", "size"}).items()}
+    text = services.export_journal(
+        criteria=audit_queries.Criteria(**asked),
+        conditions={name: str(value) for name, value in asked.items() if value},
+        by=request.user,
+        at=request.at,
+    )
+    return HttpResponse(text, content_type="text/csv; charset=utf-8")
+
+
 class PositionOut(Schema):
     entry_id: int
     seq: int | None = Field(description="链上序号；空为尚未入链")
@@ -402,3 +424,19 @@ class SavedOut(Schema):
 def save_search(request: ApiRequest, content: SavedIn) -> Any:
     query = {name[:40]: value[:200] for name, value in list(content.query.items())[:20]}
     return services.save_search(account=request.user, name=content.name, query=query, at=request.at)
+
+
+@router.get(
+    "/journal/searches", right=journal.SEARCH_RIGHT, response=list[SavedOut],
+    summary="我的常用日志查询",
+)  # fmt: skip
+def searches(request: ApiRequest) -> Any:
+    return list(SavedSearch.objects.visible_to(request.user))
+
+
+@router.act(
+    "/journal/searches/{search_id}/remove", right=journal.SEARCH_RIGHT, summary="删除常用日志查询"
+)
+def delete_search(request: ApiRequest, search_id: int) -> None:
+    saved = one(SavedSearch.objects.visible_to(request.user), search_id)
+    services.delete_search(saved=saved, by=request.user, at=request.at)

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from django.http import HttpResponse
-from ninja import Query, Schema
+from ninja import File, Form, Query, Schema
+from ninja.files import UploadedFile
 from pydantic import Field
 
 from kangwei.kernel.api.paging import Page, Paging, paginate
@@ -15,7 +16,7 @@ from kangwei.kernel.organisations.models import Account, Institution
 from kangwei.kernel.refusals import NotFound
 
 from . import queries
-from .models import Document, DocumentVersion, Snapshot, SnapshotPlan, Subscription
+from .models import Document, DocumentVersion, Snapshot, SnapshotPlan, StyleTemplate, Subscription
 from .rules.blocks import plain
 from .rules.comparison import Comparison
 from .rules.declarations import ChoiceParameter, Column, Parameter, PeriodParameter, Report
@@ -24,9 +25,12 @@ from .rules.results import Line, Result
 from .rules.values import store
 from .services import documents as document_acts
 from .services import plans as plan_acts
+from .services import templates as template_acts
 from .services.exporting import Exported, export_result, mask_for
+from .services.personal import choose_columns, set_favourite
 from .services.running import drill, open_kept, require, run_and_keep, start_long_report
 from .services.snapshots import compare_results, compare_with_now, freeze
+from .services.templates import TEMPLATE_RIGHT
 
 reports = KwRouter(tag="报表")
 snapshots = KwRouter(tag="固化报表")
@@ -244,8 +248,27 @@ class TreeOut(VersionOut):
         return plain(document_acts.preview_tree(row))
 
 
+class FavouriteIn(Schema):
+    wanted: bool = Field(description="收藏或取消")
+
+
+class ColumnsIn(Schema):
+    columns: list[str] = Field(max_length=200, description="要显示的列；空为恢复默认")
+
+
+class TemplateOut(Schema):
+    id: int
+    name: str
+    institution_id: int | None = Field(description="空为全站通用")
+    digest: str = Field(description="摘要（SM3）")
+    styles: dict[str, str] = Field(description="样式对应")
+    active: bool
+    uploaded_at: datetime
+
+
 class GenerateIn(Schema):
     kind: str = Field(max_length=80)
+    template: int | None = Field(None, description="样式模板，不填为默认模板")
     period: str = Field(max_length=30, description="如 2026-10")
     institution: int
     cutoff: datetime | None = Field(None, description="数据截止，不填为现在")
@@ -539,6 +562,19 @@ def subscribe(request: ApiRequest, code: str, content: SubscriptionIn) -> Any:
     )
 
 
+@reports.act("/{code}/favourite", right=None, response=FavouriteIn, summary="收藏报表")
+def favourite(request: ApiRequest, code: str, content: FavouriteIn) -> Any:
+    report = require(code, request.user)
+    return {"wanted": set_favourite(report=report, by=request.user, wanted=content.wanted)}
+
+
+@reports.act("/{code}/columns", right=None, response=ColumnsIn, summary="设置显示的列")
+def columns(request: ApiRequest, code: str, content: ColumnsIn) -> Any:
+    report = require(code, request.user)
+    chosen = choose_columns(report=report, columns=content.columns, by=request.user)
+    return {"columns": chosen}
+
+
 # ── Snapshots, plans, subscriptions ───────────────────────────────────────────────────────────
 
 
@@ -705,6 +741,67 @@ def list_kinds(request: ApiRequest) -> Any:
     ]
 
 
+def _template(request: ApiRequest, number: int) -> StyleTemplate:
+    rows = StyleTemplate.objects.visible_to(request.user).filter(active=True)
+    found = rows.filter(pk=number).first()
+    if found is None:
+        raise NotFound("没有这个样式模板，或它已停用、不在您的数据范围内。", field="template")
+    return found
+
+
+@documents.get(
+    "/templates",
+    right=None,
+    rows=StyleTemplate,
+    response=list[TemplateOut],
+    summary="样式模板列表",
+)
+def list_templates(request: ApiRequest) -> Any:
+    return list(StyleTemplate.objects.visible_to(request.user).defer("content"))
+
+
+@documents.act(
+    "/templates",
+    right=TEMPLATE_RIGHT,
+    response=TemplateOut,
+    summary="上传样式模板",
+    description="Word 文件（.docx），须包含全部样式；institution 不填为全站通用。",
+)
+def upload_template(
+    request: ApiRequest,
+    file: File[UploadedFile],
+    name: Form[str],
+    institution: Form[int | None] = None,
+) -> Any:
+    place = None
+    if institution is not None:
+        reached = request.user.scope(TEMPLATE_RIGHT)
+        place = reached.limit(Institution.objects.filter(pk=institution), "pk").first()
+        if place is None:
+            raise NotFound("没有这个机构，或它不在您的数据范围内。", field="institution")
+    return template_acts.upload_template(
+        name=name,
+        filename=file.name or "",
+        content=file.read(),
+        institution=place,
+        by=request.user,
+        at=request.at,
+    )
+
+
+@documents.act(
+    "/templates/{number}/retire",
+    right=TEMPLATE_RIGHT,
+    rows=StyleTemplate,
+    response=TemplateOut,
+    summary="停用样式模板",
+)
+def retire_template(request: ApiRequest, number: int) -> Any:
+    return template_acts.retire_template(
+        template=_template(request, number), by=request.user, at=request.at
+    )
+
+
 @documents.act(
     "",
     right="reporting.write_document",
@@ -718,6 +815,7 @@ def generate(request: ApiRequest, content: GenerateIn) -> Any:
     if institution is None:
         raise NotFound("没有这个机构，或它不在您的数据范围内。", field="institution")
     return document_acts.generate_document(
+        template=_template(request, content.template) if content.template else None,
         kind=document_acts.require_kind(content.kind, request.user),
         period=content.period,
         institution=institution,

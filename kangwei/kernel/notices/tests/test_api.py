@@ -180,3 +180,24 @@ def test_wrong_codes_count_over_the_api_too(browser: Client, lead: Account) -> N
         assert answer.json()["verified"] is False
     late = act(browser, f"/my/addresses/{address.pk}/confirm", {"code": code})
     assert late.json() == {"verified": False, "message": "验证码已失效，请重新获取。"}
+
+
+def test_the_watch_is_set_over_the_api_and_its_address_never_shown(lead: Account) -> None:
+    chief = people.account(right="notices.manage_watch", scope="everything")
+    browser = people.client(chief)
+    robot = make.channel("dingtalk")
+    content = {
+        "all_quiet": True, "channel_ids": [], "heartbeat_url": "https://watch.example.cn/a-secret",
+    }  # fmt: skip
+    set_ = act(browser, "/watch", content)
+    assert set_.status_code == 200, set_.content.decode()
+    told = browser.get(f"{BASE}/watch").content.decode()
+    assert '"heartbeat":true' in told
+    assert "a-secret" not in told
+    assert (
+        act(browser, "/watch", {"all_quiet": False, "channel_ids": [robot.pk]}).status_code == 404
+    )
+    wrong = act(browser, "/watch", {"all_quiet": True, "heartbeat_url": "ftp://x"})
+    assert wrong.json()["field"] == "heartbeat_url"
+    nobody = people.client(people.account())
+    assert nobody.get(f"{BASE}/watch").status_code == 403

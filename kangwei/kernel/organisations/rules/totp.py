@@ -13,6 +13,8 @@ import struct
 from datetime import datetime
 from urllib.parse import quote, urlencode
 
+#: Who stands in the list of the authenticator.
+ISSUER = "康维"
 STEP_SECONDS = 30
 DIGITS = 6
 #: How many steps early or late a code may be.

@@ -47,6 +47,7 @@ from kangwei.kernel.refusals import Refusal
 from kangwei.kernel.screens import uploads
 
 MAX_ROWS = 5000
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 REASON = "不能导入的原因"
 
 

@@ -66,6 +66,18 @@ def _end(session: AccountSession, reason: SessionEnd, at: datetime) -> None:
         )
 
 
+def follow_key(session: AccountSession, session_key: str) -> None:
+    """Django gave the browser's session a new key; our row follows it."""
+    session.key_digest = digest_of_key(session_key)
+    session.save(update_fields=["key_digest"])
+
+
+def note_second_factor(session: AccountSession) -> None:
+    """This browser has proven the second factor."""
+    session.second_factor = True
+    session.save(update_fields=["second_factor"])
+
+
 @transaction.atomic
 def end_session(session: AccountSession, *, reason: SessionEnd, at: datetime) -> None:
     """End one session. The row stays, so that the browser can be told why."""

@@ -19,7 +19,6 @@ from kangwei.kernel.organisations.views.acting import act, me, one
 from kangwei.kernel.refusals import NotFound, NotPermitted
 from kangwei.kernel.screens.pages import lacking, page, work_page
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 LISTS = {
     ImportKind.INSTITUTIONS: "admin:organisations_institution_changelist",
     ImportKind.ACCOUNTS: "admin:organisations_account_changelist",
@@ -68,7 +67,7 @@ def template(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 def _workbook(content: bytes, name: str) -> HttpResponse:
-    response = HttpResponse(content, content_type=XLSX)
+    response = HttpResponse(content, content_type=importing.XLSX)
     response["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
     return response
 

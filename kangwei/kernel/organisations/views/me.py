@@ -39,14 +39,12 @@ from kangwei.kernel.organisations.models import (
 )
 from kangwei.kernel.organisations.rules import totp
 from kangwei.kernel.organisations.services import second_factor
+from kangwei.kernel.organisations.services import sessions as sessions_acts
 from kangwei.kernel.organisations.services.access import LoanNotLendable
 from kangwei.kernel.organisations.services.passwords import policy
-from kangwei.kernel.organisations.services.sessions import digest_of_key
 from kangwei.kernel.organisations.views.acting import act, me, one
 from kangwei.kernel.refusals import NotFound
 from kangwei.kernel.screens.pages import page, work_page
-
-ISSUER = "康维"
 
 
 def _tabs(here: str) -> list[tuple[str, str, bool]]:
@@ -109,7 +107,8 @@ def password(request: HttpRequest) -> HttpResponse:
         )
         account.refresh_from_db()
         update_session_auth_hash(request, account)
-        _follow_key(request)
+        session: AccountSession = request.account_session  # type: ignore[attr-defined]
+        sessions_acts.follow_key(session, request.session.session_key or "")
         return "密码已修改，其他地方的登录已退出。"
 
     intro = (
@@ -129,13 +128,6 @@ def password(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _follow_key(request: HttpRequest) -> None:
-    """Django gave the session a new key; our row follows it."""
-    session: AccountSession = request.account_session  # type: ignore[attr-defined]
-    session.key_digest = digest_of_key(request.session.session_key or "")
-    session.save(update_fields=["key_digest"])
-
-
 def _onward(request: HttpRequest) -> str:
     """Home, unless something else must be done first or was not forced at all."""
     session = find(request.session.session_key or "")
@@ -150,7 +142,9 @@ def factor(request: HttpRequest) -> HttpResponse:
     if second_factor.is_enrolled(account):
         return _enrolled(request, account, at)
     secret = services.begin_enrolment(account=account, at=at)
-    uri = totp.provisioning_uri(totp.from_base32(secret), account=account.username, issuer=ISSUER)
+    uri = totp.provisioning_uri(
+        totp.from_base32(secret), account=account.username, issuer=totp.ISSUER
+    )
 
     def confirm(given: dict[str, Any]) -> HttpResponse:
         codes = services.confirm_enrolment(account=account, code=given["code"], at=at)
@@ -203,9 +197,7 @@ def _enrolled(request: HttpRequest, account: Account, at: datetime) -> HttpRespo
 
 
 def _proven(request: HttpRequest) -> None:
-    session: AccountSession = request.account_session  # type: ignore[attr-defined]
-    session.second_factor = True
-    session.save(update_fields=["second_factor"])
+    sessions_acts.note_second_factor(request.account_session)  # type: ignore[attr-defined]
 
 
 def _picture(uri: str) -> Any:

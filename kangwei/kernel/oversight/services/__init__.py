@@ -18,7 +18,11 @@ from kangwei.kernel.oversight.services.decisions import (
     signature_holds,
 )
 from kangwei.kernel.oversight.services.ledger import rebuild
-from kangwei.kernel.oversight.services.searches import delete_search, save_search
+from kangwei.kernel.oversight.services.searches import (
+    delete_search,
+    export_journal,
+    save_search,
+)
 from kangwei.kernel.oversight.services.suspension import suspend_overdue
 
 __all__ = [
@@ -33,6 +37,7 @@ __all__ = [
     "confirm_in_bulk",
     "decide",
     "delete_search",
+    "export_journal",
     "open_campaign",
     "rebuild",
     "require_reviewer",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -16,7 +13,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import queries as audit_queries
-from kangwei.kernel.audit import services as audit
 from kangwei.kernel.audit.models import Anchor, Verification
 from kangwei.kernel.jobs.models import Run
 from kangwei.kernel.jobs.services import start_run
@@ -29,7 +25,6 @@ from kangwei.kernel.refusals import Invalid, NotFound
 from kangwei.kernel.screens.pages import page, work_page
 
 PAGE = 50
-MOST_EXPORTED = 100_000
 
 
 @work_page(right=journal.SEARCH_RIGHT)
@@ -96,23 +91,11 @@ def export(request: HttpRequest) -> HttpResponse:
     form = JournalForm(request.GET)
     if not form.is_valid():
         raise Invalid("查询条件有误，请返回修改后再导出。")
-    rows = list(audit_queries.export_rows(form.criteria(), limit=MOST_EXPORTED))
     at = clock.now()
-    with transaction.atomic():
-        audit.record_export(
-            what="审计日志",
-            by=request.user,
-            at=at,
-            rows=len(rows),
-            format="csv",
-            detail=form.conditions(),
-        )
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(audit_queries.EXPORT_HEADINGS)
-    writer.writerows(rows)
-    # The mark tells spreadsheet programs that the file is UTF-8.
-    answer = HttpResponse("\ufeff" + out.getvalue(), content_type="text/csv; charset=utf-8")
+    text = services.export_journal(
+        criteria=form.criteria(), conditions=form.conditions(), by=me(request), at=at
+    )
+    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f"attachment; filename=journal-{clock.local_day(at):%Y%m%d}.csv"
     return answer
 

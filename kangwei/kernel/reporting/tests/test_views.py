@@ -17,6 +17,7 @@ from kangwei.kernel.reporting.declarations import DocumentKind, Report
 from kangwei.kernel.reporting.models import (
     ColumnChoice,
     Document,
+    DocumentVersion,
     Favourite,
     ReportUse,
     Snapshot,
@@ -305,3 +306,43 @@ def test_plans_and_subscriptions_over_the_api(browser: Client) -> None:
     ]
     assert not post(browser, f"/snapshots/subscriptions/{made['id']}/cancel").json()["active"]
     assert not Snapshot.objects.exists()
+
+
+def test_favourites_and_columns_over_the_api(browser: Client, reader: Account) -> None:
+    path = "/reports/test.accounts"
+    assert post(browser, f"{path}/favourite", {"wanted": True}).json() == {"wanted": True}
+    assert Favourite.objects.filter(account=reader).count() == 1
+    post(browser, f"{path}/favourite", {"wanted": False})
+    assert not Favourite.objects.exists()
+    chosen = post(browser, f"{path}/columns", {"columns": ["all", "nonsense"]}).json()
+    assert chosen == {"columns": ["all"]}
+    assert ColumnChoice.objects.get(account=reader).columns == ["all"]
+    declared = post(browser, f"{path}/columns", {"columns": []}).json()["columns"]
+    assert "all" in declared
+    assert len(declared) > 1
+    assert not ColumnChoice.objects.exists()
+
+
+def test_a_template_is_brought_chosen_and_retired_over_the_api(
+    monthly: DocumentKind, reader: Account, browser: Client, stranger: Client
+) -> None:
+    def bring(content: bytes, **fields: Any) -> Any:
+        file = SimpleUploadedFile("样式.docx", content)
+        data = {"name": "省厅样式", "institution": reader.institution_id, **fields}
+        return browser.post("/api/v1/documents/templates", {"file": file, **data})
+
+    assert bring(b"PK no word file").status_code == 422
+    made = bring(default_template())
+    assert made.status_code == 200, made.content
+    number = made.json()["id"]
+    assert browser.get("/api/v1/documents/templates").json()[0]["name"] == "省厅样式"
+    wanted = {
+        "kind": monthly.code, "period": "2026-10", "institution": reader.institution_id,
+        "template": number,
+    }  # fmt: skip
+    missing = post(browser, "/documents", {**wanted, "template": number + 999})
+    assert (missing.status_code, missing.json()["field"]) == (404, "template")
+    assert post(browser, "/documents", wanted).status_code == 200
+    assert DocumentVersion.objects.get().template_id == number
+    assert post(stranger, f"/documents/templates/{number}/retire").status_code in {403, 404}
+    assert post(browser, f"/documents/templates/{number}/retire").json()["active"] is False

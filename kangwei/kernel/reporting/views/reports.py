@@ -22,7 +22,6 @@ from kangwei.kernel.refusals import NotFound, Refusal
 from kangwei.kernel.screens.pages import page, work_page
 
 from .. import queries
-from ..models import ColumnChoice, Favourite
 from ..outputs.pictures import chart_svg
 from ..outputs.spreadsheets import total_words
 from ..refusals import ResultGone
@@ -30,6 +29,7 @@ from ..rules.declarations import Column, Report
 from ..rules.recurrence import FREQUENCY_TITLES
 from ..rules.results import Line, Result
 from ..rules.values import KIND_TITLES
+from ..services import personal
 from ..services.exporting import Exported, export_details, export_result, mask_for, print_result
 from ..services.running import (
     Kept,
@@ -331,25 +331,18 @@ def print_page(
 @require_POST
 def favourite(request: HttpRequest, code: str) -> HttpResponse:
     by = who(request)
-    require(code, by)
-    mark, fresh = Favourite.objects.get_or_create(account=by, report=code)
-    if not fresh:
-        mark.delete()
+    found = require(code, by)
+    wanted = not personal.is_favourite(found, by)
+    personal.set_favourite(report=found, by=by, wanted=wanted)
     return HttpResponseRedirect(_back(request, code))
 
 
 @work_page()
 @require_POST
 def choose_columns(request: HttpRequest, code: str) -> HttpResponse:
-    """Remember which columns this reader wants; choosing none goes back to the declared ones."""
     by = who(request)
-    declared = require(code, by)
-    known = [column.key for column in declared.columns]
-    wanted = [key for key in request.POST.getlist("columns") if key in known]
-    if wanted and "reset" not in request.POST:
-        ColumnChoice.objects.update_or_create(account=by, report=code, defaults={"columns": wanted})
-    else:
-        ColumnChoice.objects.visible_to(by).filter(report=code).delete()
+    columns = [] if "reset" in request.POST else request.POST.getlist("columns")
+    personal.choose_columns(report=require(code, by), columns=columns, by=by)
     return HttpResponseRedirect(_back(request, code))
 
 
