@@ -99,6 +99,7 @@ def open_site() -> str:
     return fresh.text
 
 
+@pytest.mark.prove
 @pytest.mark.django_db
 @SCHEMA.parametrize()
 @settings(

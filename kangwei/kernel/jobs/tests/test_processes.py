@@ -102,6 +102,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.mark.prove
 def test_killed_workers_lose_no_step_and_repeat_none(site: Site) -> None:
     rounds = 20 if os.environ.get("KW_PROVE") else 3
     dice = random.Random(2026)
