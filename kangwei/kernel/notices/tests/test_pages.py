@@ -124,6 +124,7 @@ def test_lists_show_own_rows_and_hide_foreign_ones(
     assert foreign.status_code == 200
     assert foreign.context["cl"].result_count == 0
     assert mine.context["cl"].result_count > 0
+    assert "08:30:00" not in mine.content.decode()  # a roster hands over at 08:30
 
 
 def test_the_bell_counts_and_reading_lowers_the_count(browser: Client, lead: Account) -> None:

@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 from kangwei.kernel.screens import tables
 
 register = template.Library()
+#: What Django shows where nothing is chosen yet.
+DASHES = "---------"
 
 
 @register.simple_tag
@@ -104,6 +106,8 @@ def field(bound: Any, hint: str = "", wide: bool = False) -> dict[str, Any]:
     """A form field with its label, hint and errors tied together for screen readers (表单项)."""
     widget = bound.field.widget
     kind = getattr(widget, "input_type", type(widget).__name__.lower())
+    if getattr(bound.field, "empty_label", None) == DASHES:
+        bound.field.empty_label = "请选择" if bound.field.required else "（不选）"
     return {
         "field": bound,
         "hint": hint or bound.help_text,

@@ -133,12 +133,26 @@
     for (const [key, value] of Array.from(event.formData.entries())) if (value === "") event.formData.delete(key);
   });
 
+  // A question before an act (确认): answered yes, the form is sent by the button first pressed
+  const ask = (question, form, button) => {
+    const dialog = $("#kw-ask");
+    const agree = () => { form.dataset.agreed = "1"; form.requestSubmit(button); };
+    if (!dialog) { if (window.confirm(question)) agree(); return; }
+    $("p", dialog).textContent = question;
+    const yes = $("[data-yes]", dialog);
+    yes.classList.toggle("kw-danger", Boolean(button?.classList.contains("kw-danger")));
+    yes.classList.toggle("kw-primary", !button?.classList.contains("kw-danger"));
+    yes.onclick = () => { dialog.close(); agree(); };
+    dialog.showModal();
+  };
+
   // One click, one act: a form on its way cannot be sent again; dangerous acts ask first
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.method !== "post") return;
     const question = event.submitter?.dataset.confirm || form.dataset.confirm;
-    if (question && !window.confirm(question)) { event.preventDefault(); return; }
+    if (question && !form.dataset.agreed) { event.preventDefault(); ask(question, form, event.submitter); return; }
+    delete form.dataset.agreed;
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "1";
     setTimeout(() => $$("button[type=submit], button:not([type])", form).concat($$(`button[form="${form.id || "-"}"]`)).forEach((b) => { b.disabled = true; b.classList.add("kw-busy"); }), 0);
