@@ -52,7 +52,7 @@ class Entry(models.Model):
     address = models.CharField("来源地址", max_length=64)
     session = models.CharField("会话摘要", max_length=64)
     agent = models.CharField("客户端", max_length=300)
-    trace_id = models.CharField("追踪号", max_length=64)
+    trace_id = models.CharField("跟踪编号", max_length=64)
     object_type = models.CharField("对象类别", max_length=120)
     object_id = models.CharField("对象编号", max_length=120)
     object_label = models.CharField("对象", max_length=200)

@@ -213,7 +213,7 @@ class JournalForm(forms.Form):
         label="结果", required=False, choices=[("", "全部"), *Entry.Result.choices]
     )
     address = forms.CharField(label="来源地址", required=False, max_length=64)
-    trace_id = forms.CharField(label="追踪号", required=False, max_length=64)
+    trace_id = forms.CharField(label="跟踪编号", required=False, max_length=64)
     without_act = forms.BooleanField(label="仅看绕过业务操作的改动", required=False)
 
     #: Conditions beyond these are shown when "more" is opened.

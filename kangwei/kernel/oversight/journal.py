@@ -99,7 +99,11 @@ def detail(entry_id: int) -> Detail:
     if entry is None:
         raise NotFound(f"没有编号为 {entry_id} 的审计日志，可能所在月份已封存清理。")
     under = (
-        list(Entry.objects.filter(act_id=entry.act_id, kind=Entry.Kind.CHANGE).order_by("id")[:100])
+        list(
+            Entry.objects.filter(act_id=entry.act_id, kind=Entry.Kind.CHANGE)
+            .exclude(pk=entry.pk)
+            .order_by("id")[:100]
+        )
         if entry.act_id
         else []
     )

@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 ("address", models.CharField(max_length=64, verbose_name="来源地址")),
                 ("session", models.CharField(max_length=64, verbose_name="会话摘要")),
                 ("agent", models.CharField(max_length=300, verbose_name="客户端")),
-                ("trace_id", models.CharField(max_length=64, verbose_name="追踪号")),
+                ("trace_id", models.CharField(max_length=64, verbose_name="跟踪编号")),
                 ("object_type", models.CharField(max_length=120, verbose_name="对象类别")),
                 ("object_id", models.CharField(max_length=120, verbose_name="对象编号")),
                 ("object_label", models.CharField(max_length=200, verbose_name="对象")),

@@ -27,7 +27,7 @@ from kangwei.kernel.notices.models import (
 from kangwei.kernel.notices.models.channels import GROUP_KINDS, PERSONAL_KINDS, ROBOT_KINDS
 from kangwei.kernel.notices.rules.quiet import held_until
 from kangwei.kernel.notices.rules.targets import Target
-from kangwei.kernel.organisations.models import Account, Grant
+from kangwei.kernel.organisations.models import Account, Grant, Role
 
 #: What an urgent notice uses beside the in-app message even when nobody asked for it.
 BY_PRIORITY: Mapping[int, tuple[str, ...]] = {Priority.URGENT: (ChannelKind.SMS,)}
@@ -123,7 +123,9 @@ def _people(target: Target, at: datetime) -> list[Account]:
 def _unanswered(target: Target) -> str:
     match target.kind:
         case "role":
-            return f"机构内没有启用的账号拥有角色“{target.role}”，请授权或调整通知对象。"
+            known = Role.objects.filter(code=target.role).values_list("name", flat=True).first()
+            title = known or target.role
+            return f"机构内没有启用的账号拥有角色“{title}”，请授权或调整通知对象。"
         case "duty":
             return f"值班表“{target.roster}”此刻无人值班或已停用，请维护值班表。"
         case _:
