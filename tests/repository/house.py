@@ -62,7 +62,7 @@ def build() -> House:
 def _rows(foreign: Institution) -> dict[str, models.Model]:
     now = clock.now()
     staff = make.staff(foreign, f"{STRANGE}外人", phone="13900007777")
-    rights = {one.right for one in [*reports(), *document_kinds()]}
+    rights = {one.right for one in reports()} | {kind.right for kind in document_kinds()}
     account = make.account(
         STRANGE_USER,
         institution=foreign,

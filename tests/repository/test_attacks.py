@@ -104,6 +104,28 @@ def test_signing_a_review_over_the_api_counts_wrong_passwords_and_locks() -> Non
     assert said == [*[422] * 4, 423, 423]
 
 
+def test_a_borrowed_browser_cannot_guess_the_password_or_the_code_without_end() -> None:
+    nurse = make.account(password=make.PASSWORD)
+    browser = make.client(nurse)
+    page = "/organisations/me/password/"
+    sent = {"old": "Wrong-1x", "new": "Fresh-Horse-8", "again": "Fresh-Horse-8"}
+    for _ in range(5):
+        browser.post(page, sent)
+    assert failures(nurse) == 5
+    text = browser.post(page, sent | {"old": make.PASSWORD}).content.decode()
+    assert "已锁定" in text, "the right password is no answer any more"
+
+    keeper = make.account()
+    secret = services.begin_enrolment(account=keeper, at=clock.now())
+    services.confirm_enrolment(
+        account=keeper, code=totp.code_at(totp.from_base32(secret), clock.now()), at=clock.now()
+    )
+    browser = make.client(keeper)
+    for what in ("", "renew", "remove", "remove", "remove"):
+        browser.post("/organisations/me/second-factor/", {"what": what, "code": "000000"})
+    assert failures(keeper) == 5
+
+
 # Secrets at rest --------------------------------------------------------------------------------
 
 

@@ -102,7 +102,7 @@ def test_no_choice_of_a_form_offers_a_foreign_row(house: House, warden: Account)
             if not getattr(field, "remote_field", None) or field.auto_created:
                 continue
             for term in ("", STRANGE, STRANGE_USER):
-                asked = {
+                asked: dict[str, Any] = {
                     "app_label": model._meta.app_label, "model_name": model._meta.model_name,
                     "field_name": field.name, "term": term,
                 }  # fmt: skip
@@ -160,7 +160,7 @@ def test_every_report_counts_and_details_one_s_own_institutions_only(
                     data=asked,
                     content_type="application/json",
                 )
-                found += [(path, column.key, hit) for hit in leaks(detail)]
+                found += [(f"{path} {column.key}", hit) for hit in leaks(detail)]
     assert found == []
 
 

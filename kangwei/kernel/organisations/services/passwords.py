@@ -16,9 +16,11 @@ from kangwei.kernel.organisations.models import (
     PastPassword,
     SecurityPolicy,
     SessionEnd,
+    SignInKind,
     Staff,
 )
 from kangwei.kernel.organisations.rules import passwords as rules
+from kangwei.kernel.organisations.services.attempts import prove
 from kangwei.kernel.organisations.services.sessions import end_sessions
 from kangwei.kernel.refusals import Refusal
 
@@ -70,14 +72,22 @@ def password_is_due(account: Account, at: datetime) -> bool:
     return at - account.password_changed_at >= timedelta(days=policy().password_max_age_days)
 
 
-@transaction.atomic
 def change_own_password(
     *, account: Account, old: str, new: str, at: datetime, keep_session: str = ""
 ) -> None:
     """Choose a new password, proving the old one; every other session of the account ends."""
+    prove(
+        account=account, at=at, kind=SignInKind.FAILURE,
+        check=lambda: Account.objects.get(pk=account.pk).check_password(old),
+        wrong=lambda text: PasswordWrong(text, field="old"),
+        text="原密码不正确，请重新输入",
+    )  # fmt: skip
+    _change(account, new, at, keep_session)
+
+
+@transaction.atomic
+def _change(account: Account, new: str, at: datetime, keep_session: str) -> None:
     account = Account.objects.select_for_update().get(pk=account.pk)
-    if not account.check_password(old):
-        raise PasswordWrong("原密码不正确，请重新输入。", field="old")
     rule = policy()
     since = account.password_changed_at
     soonest = since + timedelta(hours=rule.password_min_age_hours) if since else None

@@ -9,8 +9,14 @@ from django.db import transaction
 
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.crypto import services as crypto
-from kangwei.kernel.organisations.models import Account, RecoveryCode, SecondFactor
+from kangwei.kernel.organisations.models import (
+    Account,
+    RecoveryCode,
+    SecondFactor,
+    SignInKind,
+)
 from kangwei.kernel.organisations.rules import totp
+from kangwei.kernel.organisations.services.attempts import prove
 from kangwei.kernel.refusals import Refusal
 
 RECOVERY_CODES = 10
@@ -80,29 +86,38 @@ def _digest(code: str) -> str:
     )
 
 
-@transaction.atomic
 def renew_recovery_codes(*, account: Account, code: str, at: datetime) -> list[str]:
     """New recovery codes against a current code; the old ones stop working."""
-    if not accept_code(account=account, code=code, at=at):
-        raise CodeWrong("动态口令不正确或已使用，请等待下一个 6 位数字。", field="code")
-    audit.record(act="organisations.second_factor.recovery", subject=account, by=account, at=at)
-    return _new_recovery_codes(account)
+    accept_code(account=account, code=code, at=at)
+    with transaction.atomic():
+        audit.record(act="organisations.second_factor.recovery", subject=account, by=account, at=at)
+        return _new_recovery_codes(account)
 
 
-@transaction.atomic
 def remove_second_factor(*, account: Account, code: str, at: datetime) -> None:
     """Stop using it, if no role demands it."""
     if account.second_factor_required:
         raise SecondFactorRequired("您的角色必须使用第二因素，不能停用；更换手机请联系管理员重置。")
-    if not accept_code(account=account, code=code, at=at):
-        raise CodeWrong("动态口令不正确或已使用，请等待下一个 6 位数字。", field="code")
-    SecondFactor.objects.filter(account=account).delete()
-    RecoveryCode.objects.filter(account=account).delete()
-    audit.record(act="organisations.second_factor.removed", subject=account, by=account, at=at)
+    accept_code(account=account, code=code, at=at)
+    with transaction.atomic():
+        SecondFactor.objects.filter(account=account).delete()
+        RecoveryCode.objects.filter(account=account).delete()
+        audit.record(act="organisations.second_factor.removed", subject=account, by=account, at=at)
+
+
+def accept_code(*, account: Account, code: str, at: datetime) -> bool:
+    """Somebody signed in proves himself by a code; wrong ones count as failed sign-ins."""
+    prove(
+        account=account, at=at, kind=SignInKind.FACTOR_FAILURE,
+        check=lambda: is_current_code(account=account, code=code, at=at),
+        wrong=lambda text: CodeWrong(text, field="code"),
+        text="动态口令不正确或已使用，请等待下一个 6 位数字",
+    )  # fmt: skip
+    return True
 
 
 @transaction.atomic
-def accept_code(*, account: Account, code: str, at: datetime) -> bool:
+def is_current_code(*, account: Account, code: str, at: datetime) -> bool:
     """Is this the code of now, never used before? Accepting it uses it up."""
     factor = (
         SecondFactor.objects.select_for_update()
