@@ -38,6 +38,7 @@ EXEMPT = {
     "kernel.notices.services.sending.record": CLOCK,
     "kernel.notices.services.sending.run": CLOCK,
     "kernel.organisations.services.accounts.suspend_account": PART,
+    "kernel.organisations.services.importing.work_import": RUN,
     "kernel.organisations.services.institutions.rebuild_closure": COMMAND,
     "kernel.organisations.services.regions.import_regions": COMMAND,
     "kernel.oversight.services.campaigns.call_up": RUN,

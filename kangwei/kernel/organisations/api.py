@@ -1088,6 +1088,12 @@ class ImportOut(Schema):
     file_name: str
     state: str = Field(description="preview、confirmed、discarded")
     written: int = Field(description="已写入行数")
+    run: int | None = Field(None, description="正在写入它的后台任务，见 /jobs/runs")
+
+    @staticmethod
+    def resolve_run(batch: ImportBatch) -> int | None:
+        run = importing.running(batch)
+        return run.pk if run is not None else None
 
 
 class ImportDetailOut(ImportOut):
@@ -1138,7 +1144,7 @@ def import_batch(request: ApiRequest, batch_id: int) -> Any:
 
 @router.act("/imports/{batch_id}/confirm", right=None, response=ImportDetailOut, summary="确认导入")
 def confirm_import(request: ApiRequest, batch_id: int) -> Any:
-    """写入可导入的行；重复确认只写入一次。"""
+    """写入可导入的行；重复确认只写入一次。超过 200 行时在后台写入，凭 run 查询进度。"""
     batch = _batch(request, batch_id)
     return importing.confirm(batch=batch, by=request.user, at=request.at)
 

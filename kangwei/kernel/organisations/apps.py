@@ -15,10 +15,13 @@ class OrganisationsConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in
 
         from kangwei.kernel.api.registry import register_router
+        from kangwei.kernel.jobs.registry import register_run_kind
         from kangwei.kernel.organisations import acts, api, face, me_api, schedules  # noqa: F401
+        from kangwei.kernel.organisations.services import importing
         from kangwei.kernel.organisations.signals import note_session
 
         acts.register()
+        register_run_kind(kind=importing.RUN_KIND, title="批量导入", work=importing.work_import)
         face.register()
         register_router("/organisations", api.router)
         register_router("/me", me_api.router)

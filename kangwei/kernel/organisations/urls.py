@@ -82,6 +82,7 @@ urlpatterns = [
     path("imports/<str:kind>/template/", imports.template, name="import_template"),
     path("imports/batch/<int:pk>/", imports.preview, name="import_batch"),
     path("imports/batch/<int:pk>/confirm/", imports.confirm, name="confirm_import"),
+    path("imports/batch/<int:pk>/progress/", imports.progress, name="import_progress"),
     path("imports/batch/<int:pk>/discard/", imports.discard, name="discard_import"),
     path("imports/batch/<int:pk>/passwords/", imports.passwords, name="import_passwords"),
     path("imports/batch/<int:pk>/bad-rows/", imports.bad_rows, name="import_bad_rows"),

@@ -18,11 +18,13 @@ from zipfile import BadZipFile
 
 import openpyxl
 import xlsxwriter
-from django.db import transaction
+from django.db import models, transaction
 from openpyxl.utils.exceptions import InvalidFileException
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
+from kangwei.kernel.jobs.models import Cancelled, Run
+from kangwei.kernel.jobs.services import start_run
 from kangwei.kernel.organisations.models import (
     Account,
     Department,
@@ -47,6 +49,12 @@ from kangwei.kernel.refusals import Refusal
 from kangwei.kernel.screens import uploads
 
 MAX_ROWS = 5000
+RUN_KIND = "organisations.import"
+#: So many rows are written while the reader waits: each account costs a tenth of a second, for
+#: its password is hashed as slowly as every other.
+AT_ONCE = 200
+#: Rows of one transaction of a long run.
+AT_A_TIME = 20
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 REASON = "不能导入的原因"
 
@@ -114,6 +122,7 @@ SCOPE_RIGHT = {
 
 Problem = dict[str, str]
 Values = dict[str, str]
+Judge = Callable[[int, Values], list[Problem]]
 
 
 # The workbook
@@ -233,26 +242,86 @@ def values_of(row: ImportRow) -> Values:
 
 @transaction.atomic
 def confirm(*, batch: ImportBatch, by: Account, at: datetime) -> ImportBatch:
-    """Write the good rows. They are judged again, for the world may have moved on meanwhile."""
+    """Write the good rows. They are judged again, for the world may have moved on meanwhile.
+
+    Few rows are written here and now; many are handed to a long run (长任务), and the batch waits
+    for confirmation until that has ended. Confirming again goes on where a broken run stopped.
+    """
     batch = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if batch.state == ImportState.CONFIRMED:
         return batch  # pressed twice: the rows are there already
     if batch.state != ImportState.PREVIEW:
         raise BatchAlreadyDecided("这次导入已放弃，请重新上传。")
+    if running(batch) is not None:
+        return batch
+    waiting = list(_waiting(batch))
+    if sum(not row.problems for row in waiting) > AT_ONCE:
+        start_run(
+            kind=RUN_KIND, title=f"导入{batch.get_kind_display()}：{batch.file_name}", by=by, at=at,
+            arguments={"batch": batch.pk},
+        )  # fmt: skip
+        return batch
     judge = _judge(batch.kind, by, at)
-    written = 0
-    for row in batch.rows.order_by("number"):
-        values = values_of(row)
-        row.problems = judge(row.number, values)
-        if not row.problems:
-            try:
-                with transaction.atomic():
-                    row.result_id, values["password"] = _write(batch.kind, values, by, at)
-                row.content = json.dumps(values, ensure_ascii=False)
-                written += 1
-            except Refusal as refusal:
-                row.problems = [{"column": "", "reason": refusal.message}]
-        row.save(update_fields=["problems", "result_id", "content"])
+    for row in waiting:
+        _take_over(row, judge, by, at)
+    return _finish(batch, by, at)
+
+
+def running(batch: ImportBatch) -> Run | None:
+    """The long run that is writing this batch."""
+    return Run.objects.open().filter(kind=RUN_KIND, arguments__batch=batch.pk).first()
+
+
+def work_import(run: Run) -> Mapping[str, Any]:
+    """Write a large sheet some rows at a time; called again after a kill, it goes on."""
+    batch = ImportBatch.objects.get(pk=run.arguments["batch"])
+    if batch.state == ImportState.CONFIRMED:
+        return {"batch": batch.pk, "written": batch.written}  # killed after the last word
+    by, at = batch.uploaded_by, clock.now()
+    rows = list(_waiting(batch))
+    total = batch.rows.count()
+    done = total - len(rows)
+    judge = _judge(batch.kind, by, at)
+    try:
+        for start in range(0, len(rows), AT_A_TIME):
+            run.progress(done + start, total, "写入中")
+            with transaction.atomic():
+                for row in rows[start : start + AT_A_TIME]:
+                    _take_over(row, judge, by, at)
+    except Cancelled:
+        with transaction.atomic():
+            for row in rows[start:]:
+                row.problems = row.problems or [{"column": "", "reason": "导入被取消，本行未导入"}]
+                row.save(update_fields=["problems"])
+            if batch.rows.exclude(result_id=None).exists():
+                _finish(batch, by, at)
+        raise
+    with transaction.atomic():
+        batch = _finish(batch, by, at)
+    run.progress(total, total, "完成")
+    return {"batch": batch.pk, "written": batch.written}
+
+
+def _waiting(batch: ImportBatch) -> models.QuerySet[ImportRow]:
+    return batch.rows.filter(result_id=None).order_by("number")
+
+
+def _take_over(row: ImportRow, judge: Judge, by: Account, at: datetime) -> None:
+    """One row into the tables, or the reason why not beside it."""
+    values = values_of(row)
+    row.problems = judge(row.number, values)
+    if not row.problems:
+        try:
+            with transaction.atomic():
+                row.result_id, values["password"] = _write(row.batch.kind, values, by, at)
+            row.content = json.dumps(values, ensure_ascii=False)
+        except Refusal as refusal:
+            row.problems = [{"column": "", "reason": refusal.message}]
+    row.save(update_fields=["problems", "result_id", "content"])
+
+
+def _finish(batch: ImportBatch, by: Account, at: datetime) -> ImportBatch:
+    written = batch.rows.exclude(result_id=None).count()
     if not written:
         raise NothingToImport("没有一行可以导入；请下载问题行，修改后重新上传。")
     batch.state, batch.confirmed_at, batch.written = ImportState.CONFIRMED, at, written
@@ -308,6 +377,10 @@ def discard(*, batch: ImportBatch, by: Account, at: datetime) -> None:
     batch = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if batch.state != ImportState.PREVIEW:
         raise BatchAlreadyDecided("这次导入已经处理，不能放弃。")
+    if running(batch) is not None:
+        raise BatchAlreadyDecided("正在后台导入，不能放弃；请在“后台任务”中取消。")
+    if batch.rows.exclude(result_id=None).exists():
+        raise BatchAlreadyDecided("已有部分行写入，不能放弃；请再次确认导入，写完其余各行。")
     batch.state = ImportState.DISCARDED
     batch.save(update_fields=["state"])
     batch.rows.all().delete()
@@ -348,7 +421,7 @@ def told(number: int, problems: Sequence[Problem]) -> str:
 # Judging a row. A judge remembers the rows before it, so that a sheet may bring parent and child.
 
 
-def _judge(kind: str, by: Account, at: datetime) -> Callable[[int, Values], list[Problem]]:
+def _judge(kind: str, by: Account, at: datetime) -> Judge:
     return (_InstitutionJudge if kind == ImportKind.INSTITUTIONS else _AccountJudge)(by, at)
 
 

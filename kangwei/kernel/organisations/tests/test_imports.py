@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from typing import Any
 
 import openpyxl
 import pytest
@@ -11,10 +12,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from kangwei.kernel.jobs.models import Cancelled, Run
+from kangwei.kernel.jobs.tasks import perform_run
 from kangwei.kernel.organisations.models import (
     Account,
     ImportBatch,
     ImportKind,
+    ImportRow,
     Institution,
     Staff,
 )
@@ -241,3 +245,86 @@ def test_an_upload_belongs_to_who_brought_it_and_the_right_is_needed(chief: Acco
     nobody = make.client(make.account())
     assert nobody.get(reverse("organisations:imports", args=["accounts"])).status_code == 403
     assert Client().get(reverse("organisations:imports", args=["accounts"])).status_code == 302
+
+
+# Large sheets
+
+
+def large(chief: Account, count: int = 5) -> ImportBatch:
+    return upload(ImportKind.INSTITUTIONS, [clinic(f"L{n}") for n in range(count)], chief)
+
+
+def test_many_rows_are_written_by_a_run_that_shows_how_far_it_is(
+    chief: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 4)
+    batch = large(chief)
+    browser = make.client(chief)
+    page = reverse("organisations:import_batch", args=[batch.pk])
+    browser.post(reverse("organisations:confirm_import", args=[batch.pk]))
+    assert not Institution.objects.filter(code="L0").exists()
+    assert "正在后台写入" in browser.get(page).content.decode()
+    run = Run.objects.get(kind=importing.RUN_KIND)
+    assert importing.confirm(batch=batch, by=chief, at=AT).state == "preview"
+    assert Run.objects.count() == 1, "pressed twice, one run"
+    with pytest.raises(importing.BatchAlreadyDecided):
+        importing.discard(batch=batch, by=chief, at=AT)
+    perform_run(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.result) == ("done", {"batch": batch.pk, "written": 5})
+    ended = browser.get(reverse("organisations:import_progress", args=[batch.pk]))
+    assert ended["HX-Refresh"] == "true"
+    assert "导入完成" in browser.get(page).content.decode()
+
+
+def test_a_run_that_is_called_again_goes_on_where_it_stopped(
+    chief: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 0)
+    monkeypatch.setattr(importing, "AT_A_TIME", 2)
+    batch = large(chief)
+    importing.confirm(batch=batch, by=chief, at=AT)
+    run = Run.objects.get(kind=importing.RUN_KIND)
+    whole = importing._take_over
+    taken: list[int] = []
+
+    def killed(row: ImportRow, *rest: Any) -> None:
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        taken.append(row.number)
+        whole(row, *rest)
+
+    monkeypatch.setattr(importing, "_take_over", killed)
+    Run.objects.filter(pk=run.pk).update(state="running", started_at=AT, attempt=run.attempt)
+    run.refresh_from_db()
+    with pytest.raises(KeyboardInterrupt):
+        importing.work_import(run)
+    assert Institution.objects.filter(code__startswith="L").count() == 2, "whole portions only"
+    monkeypatch.setattr(importing, "_take_over", whole)
+    run.refresh_from_db()
+    assert importing.work_import(run)["written"] == 5
+    assert importing.work_import(run)["written"] == 5
+    assert Institution.objects.filter(code__startswith="L").count() == 5
+
+
+def test_a_cancelled_import_keeps_what_is_written_and_says_what_is_not(
+    chief: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 0)
+    monkeypatch.setattr(importing, "AT_A_TIME", 2)
+    batch = large(chief)
+    importing.confirm(batch=batch, by=chief, at=AT)
+    run = Run.objects.get(kind=importing.RUN_KIND)
+
+    def stopping(done: int, total: int, note: str) -> None:
+        if done >= 2:
+            raise Cancelled
+
+    monkeypatch.setattr(run, "progress", stopping)
+    with pytest.raises(Cancelled):
+        importing.work_import(run)
+    batch.refresh_from_db()
+    assert (batch.state, batch.written) == ("confirmed", 2)
+    told = reasons(batch)
+    assert len(told) == 3
+    assert all("导入被取消，本行未导入" in words for words in told.values())

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -115,6 +116,8 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
                 ("全部", "?", only != "bad", good + bad),
                 ("问题行", "?only=bad", only == "bad", bad),
             ],
+            "run": importing.running(batch),
+            "pk": batch.pk,
             "passwords": importing.has_passwords(batch),
             "list_url": reverse(LISTS[ImportKind(batch.kind)]),
             "again_url": reverse("organisations:imports", args=[batch.kind]),
@@ -129,6 +132,16 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     batch = _batch(request, pk)
     importing.confirm(batch=batch, by=me(request), at=clock.now())
     return HttpResponseRedirect(reverse("organisations:import_batch", args=[batch.pk]))
+
+
+@work_page()
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far a large import is; once it has ended, the page loads anew."""
+    run = importing.running(_batch(request, pk))
+    answer = render(request, "organisations/import_progress.html", {"run": run, "pk": pk})
+    if run is None:
+        answer["HX-Refresh"] = "true"
+    return answer
 
 
 @require_POST
