@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.datastructures import MultiValueDict
@@ -19,6 +19,7 @@ from ninja.parser import Parser
 from kangwei.kernel.refusals import NotFound, Refusal
 
 from . import errors, registry
+from .content import names_taken_twice
 
 logger = logging.getLogger("kangwei.api")
 
@@ -56,6 +57,8 @@ def _has_zero(value: Any) -> bool:
 @functools.cache
 def build_api() -> NinjaAPI:
     """The product's API, made once per process, after every app's `ready()`."""
+    if twice := names_taken_twice():
+        raise ImproperlyConfigured(f"schemas of one name in two apps: {'; '.join(twice)}")
     return make_api(registry.routers(), namespace="api-1")
 
 

@@ -12,6 +12,7 @@ from ninja import Query, Schema
 from pydantic import Field
 
 from kangwei.kernel import clock
+from kangwei.kernel.api.content import ReasonIn
 from kangwei.kernel.api.paging import Page, Paging, paginate
 from kangwei.kernel.api.registry import ApiRequest, KwRouter
 from kangwei.kernel.notices import queries, registry, services
@@ -38,10 +39,6 @@ from kangwei.kernel.refusals import Invalid, NotFound, NotPermitted
 router = KwRouter(tag="通知")
 KINDS = "dingtalk、wecom、feishu、email、sms、voice、webhook"
 VIEW = "notices.view_delivery"
-
-
-class ReasonIn(Schema):
-    reason: str = Field(min_length=1, max_length=200, description="原因")
 
 
 class Counted(Schema):
@@ -136,7 +133,7 @@ class AddressIn(Schema):
     value: str = Field(min_length=3, max_length=254, examples=["13800001111"])
 
 
-class CodeIn(Schema):
+class AddressCodeIn(Schema):
     code: str = Field(min_length=6, max_length=6, pattern=r"^\d{6}$", description="验证码")
 
 
@@ -199,7 +196,7 @@ def ask_code(request: ApiRequest, address_id: int) -> Any:
     response=CodeAnswerOut,
     summary="验证通知地址",
 )
-def confirm(request: ApiRequest, address_id: int, content: CodeIn) -> Any:
+def confirm(request: ApiRequest, address_id: int, content: AddressCodeIn) -> Any:
     address = _own(request, address_id)
     return asdict(services.confirm_address(address=address, code=content.code, at=request.at))
 
@@ -388,7 +385,7 @@ def test_channel(request: ApiRequest, channel_id: int, content: TestIn) -> Any:
 # Templates (模板)
 
 
-class TemplateOut(Schema):
+class NoticeTemplateOut(Schema):
     code: str
     name: str
     version: int = Field(description="0 为出厂文字")
@@ -418,7 +415,7 @@ def _template_out(code: str) -> dict[str, Any]:
 @router.get(
     "/templates",
     right="notices.view_template",
-    response=list[TemplateOut],
+    response=list[NoticeTemplateOut],
     summary="通知模板列表",
 )
 def templates(request: ApiRequest) -> Any:
@@ -428,7 +425,7 @@ def templates(request: ApiRequest) -> Any:
 @router.act(
     "/templates/{code}/change",
     right="notices.manage_template",
-    response=TemplateOut,
+    response=NoticeTemplateOut,
     summary="修改通知模板",
 )
 def change_template(request: ApiRequest, code: str, content: TemplateIn) -> Any:
@@ -630,7 +627,7 @@ class LevelIn(Schema):
     targets: list[TargetIn] = Field(min_length=1, max_length=30)
 
 
-class PolicyIn(Schema):
+class EscalationPolicyIn(Schema):
     code: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     name: str = Field(min_length=1, max_length=60)
     institution_id: int | None = None
@@ -653,7 +650,7 @@ class LevelOut(Schema):
         return [str(target) for target in row.targets.all()]
 
 
-class PolicyOut(Schema):
+class EscalationPolicyOut(Schema):
     id: int
     code: str
     name: str
@@ -674,7 +671,9 @@ class PolicyOut(Schema):
 MANAGE_POLICY = "notices.manage_escalationpolicy"
 
 
-def _save_policy(request: ApiRequest, row: EscalationPolicy, content: PolicyIn) -> EscalationPolicy:
+def _save_policy(
+    request: ApiRequest, row: EscalationPolicy, content: EscalationPolicyIn
+) -> EscalationPolicy:
     row.institution = _place(request, MANAGE_POLICY, content.institution_id)
     for name in (
         "code", "name", "priority", "acknowledged_for", "repeat_every", "tell_end", "enabled",
@@ -714,7 +713,7 @@ def _check_reach(request: ApiRequest, levels: list[LevelIn]) -> None:
     "/policies",
     right="notices.view_escalationpolicy",
     rows=EscalationPolicy,
-    response=Page[PolicyOut],
+    response=Page[EscalationPolicyOut],
     summary="升级策略列表",
 )
 def policies(request: ApiRequest, paging: Query[Paging]) -> Any:
@@ -722,8 +721,8 @@ def policies(request: ApiRequest, paging: Query[Paging]) -> Any:
     return paginate(rows, paging, order={"name": "name", "code": "code"})
 
 
-@router.act("/policies", right=MANAGE_POLICY, response=PolicyOut, summary="新增升级策略")
-def create_policy(request: ApiRequest, content: PolicyIn) -> Any:
+@router.act("/policies", right=MANAGE_POLICY, response=EscalationPolicyOut, summary="新增升级策略")
+def create_policy(request: ApiRequest, content: EscalationPolicyIn) -> Any:
     return _save_policy(request, EscalationPolicy(), content)
 
 
@@ -731,10 +730,10 @@ def create_policy(request: ApiRequest, content: PolicyIn) -> Any:
     "/policies/{policy_id}/change",
     right=MANAGE_POLICY,
     rows=EscalationPolicy,
-    response=PolicyOut,
+    response=EscalationPolicyOut,
     summary="修改升级策略",
 )
-def change_policy(request: ApiRequest, policy_id: int, content: PolicyIn) -> Any:
+def change_policy(request: ApiRequest, policy_id: int, content: EscalationPolicyIn) -> Any:
     row = one(EscalationPolicy.objects.reached_by(request.user, MANAGE_POLICY), policy_id)
     return _save_policy(request, row, content)
 

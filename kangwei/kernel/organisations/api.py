@@ -14,6 +14,7 @@ from ninja.files import UploadedFile
 from pydantic import Field
 
 from kangwei.kernel import clock
+from kangwei.kernel.api.content import ReasonIn
 from kangwei.kernel.api.paging import Page, Paging, paginate
 from kangwei.kernel.api.registry import ApiRequest, KwRouter
 from kangwei.kernel.crypto import masking
@@ -40,10 +41,6 @@ from kangwei.kernel.organisations.services import importing
 from kangwei.kernel.refusals import Invalid, NotFound, NotPermitted
 
 router = KwRouter(tag="机构人员")
-
-
-class ReasonIn(Schema):
-    reason: str = Field(min_length=1, max_length=200, description="原因")
 
 
 class NoteIn(Schema):
@@ -672,6 +669,7 @@ class Ended(Schema):
 
 ACCOUNTS = "organisations.manage_account"
 RESET = "organisations.reset_password"
+RESET_FACTOR = "organisations.reset_second_factor"
 
 
 def _account(request: ApiRequest, pk: int, right: str = ACCOUNTS) -> Account:
@@ -773,12 +771,12 @@ def reset_password(request: ApiRequest, account_id: int, content: ReasonIn) -> A
 
 
 @router.act(
-    "/accounts/{account_id}/reset-second-factor", right=RESET, rows=Account,
+    "/accounts/{account_id}/reset-second-factor", right=RESET_FACTOR, rows=Account,
     summary="重置第二因素",
 )  # fmt: skip
 def reset_second_factor(request: ApiRequest, account_id: int, content: ReasonIn) -> None:
     services.reset_second_factor(
-        account=_account(request, account_id, RESET), **content.dict(),
+        account=_account(request, account_id, RESET_FACTOR), **content.dict(),
         by=request.user, at=request.at,
     )  # fmt: skip
 
@@ -1025,7 +1023,7 @@ def sign_in_events(request: ApiRequest, paging: Query[Paging]) -> Any:
 Small = Annotated[int | None, Field(ge=0, le=1440)]
 
 
-class PolicyOut(Schema):
+class SecurityPolicyOut(Schema):
     password_min_length: int
     password_history: int
     password_max_age_days: int
@@ -1039,7 +1037,7 @@ class PolicyOut(Schema):
     session_limit: int
 
 
-class PolicyIn(Schema):
+class SecurityPolicyIn(Schema):
     """没有给出的项目保持不变；数值不能突破等保三级的下限。"""
 
     password_min_length: Small = None
@@ -1056,7 +1054,7 @@ class PolicyIn(Schema):
 
 
 @router.get(
-    "/security-policy", right="organisations.view_securitypolicy", response=PolicyOut,
+    "/security-policy", right="organisations.view_securitypolicy", response=SecurityPolicyOut,
     summary="登录安全策略",
 )  # fmt: skip
 def policy(request: ApiRequest) -> Any:
@@ -1064,10 +1062,12 @@ def policy(request: ApiRequest) -> Any:
 
 
 @router.act(
-    "/security-policy/change", right="organisations.change_securitypolicy", response=PolicyOut,
+    "/security-policy/change",
+    right="organisations.change_securitypolicy",
+    response=SecurityPolicyOut,
     summary="修改登录安全策略",
-)  # fmt: skip
-def change_policy(request: ApiRequest, content: PolicyIn) -> Any:
+)
+def change_policy(request: ApiRequest, content: SecurityPolicyIn) -> Any:
     return services.change_policy(
         figures=content.dict(exclude_none=True), by=request.user, at=request.at
     )

@@ -68,7 +68,7 @@ class SecretOut(Schema):
     uri: str = Field(description="otpauth 地址，可生成二维码")
 
 
-class CodeIn(Schema):
+class SecondFactorCodeIn(Schema):
     code: str = Field(min_length=1, max_length=20, description="6 位动态口令")
 
 
@@ -98,7 +98,7 @@ def begin_factor(request: ApiRequest) -> Any:
 
 
 @router.act("/second-factor/confirm", right=None, response=CodesOut, summary="启用第二因素")
-def confirm_factor(request: ApiRequest, content: CodeIn) -> Any:
+def confirm_factor(request: ApiRequest, content: SecondFactorCodeIn) -> Any:
     session = _in_person(request)
     codes = services.confirm_enrolment(account=request.user, code=content.code, at=request.at)
     sessions.note_second_factor(session)
@@ -108,7 +108,7 @@ def confirm_factor(request: ApiRequest, content: CodeIn) -> Any:
 @router.act(
     "/second-factor/recovery-codes", right=None, response=CodesOut, summary="重新生成恢复码"
 )
-def renew_codes(request: ApiRequest, content: CodeIn) -> Any:
+def renew_codes(request: ApiRequest, content: SecondFactorCodeIn) -> Any:
     session = _in_person(request)
     codes = services.renew_recovery_codes(account=request.user, code=content.code, at=request.at)
     sessions.note_second_factor(session)
@@ -116,7 +116,7 @@ def renew_codes(request: ApiRequest, content: CodeIn) -> Any:
 
 
 @router.act("/second-factor/remove", right=None, summary="停用第二因素")
-def remove_factor(request: ApiRequest, content: CodeIn) -> None:
+def remove_factor(request: ApiRequest, content: SecondFactorCodeIn) -> None:
     _in_person(request)
     services.remove_second_factor(account=request.user, code=content.code, at=request.at)
 
@@ -149,7 +149,7 @@ def remove_signature(request: ApiRequest) -> None:
 # Keys (接口密钥)
 
 
-class KeyOut(Schema):
+class ApiKeyOut(Schema):
     id: int
     name: str
     prefix: str
@@ -179,11 +179,11 @@ class RevokeIn(Schema):
 
 
 class FreshKeyOut(Schema):
-    key: KeyOut
+    key: ApiKeyOut
     text: str = Field(description="密钥全文，只返回这一次")
 
 
-@router.get("/keys", right=None, rows=ApiKey, response=list[KeyOut], summary="我的接口密钥")
+@router.get("/keys", right=None, rows=ApiKey, response=list[ApiKeyOut], summary="我的接口密钥")
 def my_keys(request: ApiRequest) -> Any:
     return list(ApiKey.objects.filter(account=request.user).order_by("revoked_at", "-created_at"))
 
@@ -207,7 +207,9 @@ def rotate_key(request: ApiRequest, key_id: int, content: RotateIn) -> Any:
     )
 
 
-@router.act("/keys/{key_id}/revoke", right=None, rows=ApiKey, response=KeyOut, summary="作废密钥")
+@router.act(
+    "/keys/{key_id}/revoke", right=None, rows=ApiKey, response=ApiKeyOut, summary="作废密钥"
+)
 def revoke_key(request: ApiRequest, key_id: int, content: RevokeIn) -> Any:
     return keys.revoke_key(
         key=_key(request, key_id), reason=content.reason, by=request.user, at=request.at

@@ -131,7 +131,7 @@ class ConfirmedOut(Schema):
     confirmed: int = Field(description="确认保留的账号数")
 
 
-class RunOut(Schema):
+class StartedRunOut(Schema):
     id: int
     kind: str
     title: str
@@ -400,7 +400,10 @@ def entry_position(request: ApiRequest, entry_id: int) -> Any:
 
 
 @router.act(
-    "/journal/verify", right=journal.VERIFY_RIGHT, response=RunOut, summary="校验审计日志完整性"
+    "/journal/verify",
+    right=journal.VERIFY_RIGHT,
+    response=StartedRunOut,
+    summary="校验审计日志完整性",
 )
 def verify_journal(request: ApiRequest) -> Any:
     return start_run(kind=VERIFY_RUN, title="校验审计日志完整性", by=request.user, at=request.at)

@@ -134,7 +134,7 @@ def override_day(request: ApiRequest, content: OverrideIn) -> Any:
     )
 
 
-class KeyOut(Schema):
+class CryptoKeyOut(Schema):
     kid: str
     algorithm: str
     state: str = Field(description="active、retired")
@@ -142,7 +142,7 @@ class KeyOut(Schema):
     values: int = Field(description="仍由它加密的值")
 
 
-@key_router.get("/fields", right=KEY_RIGHT, response=list[KeyOut], summary="字段密钥使用情况")
+@key_router.get("/fields", right=KEY_RIGHT, response=list[CryptoKeyOut], summary="字段密钥使用情况")
 def field_keys(request: ApiRequest) -> Any:
     return [
         {

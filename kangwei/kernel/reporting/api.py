@@ -256,7 +256,7 @@ class ColumnsIn(Schema):
     columns: list[str] = Field(max_length=200, description="要显示的列；空为恢复默认")
 
 
-class TemplateOut(Schema):
+class DocumentTemplateOut(Schema):
     id: int
     name: str
     institution_id: int | None = Field(description="空为全站通用")
@@ -285,7 +285,7 @@ class TextOut(Schema):
     revision: int
 
 
-class ReasonIn(Schema):
+class CorrectionIn(Schema):
     reason: str = Field(max_length=300)
 
 
@@ -753,7 +753,7 @@ def _template(request: ApiRequest, number: int) -> StyleTemplate:
     "/templates",
     right=None,
     rows=StyleTemplate,
-    response=list[TemplateOut],
+    response=list[DocumentTemplateOut],
     summary="样式模板列表",
 )
 def list_templates(request: ApiRequest) -> Any:
@@ -763,7 +763,7 @@ def list_templates(request: ApiRequest) -> Any:
 @documents.act(
     "/templates",
     right=TEMPLATE_RIGHT,
-    response=TemplateOut,
+    response=DocumentTemplateOut,
     summary="上传样式模板",
     description="Word 文件（.docx），须包含全部样式；institution 不填为全站通用。",
 )
@@ -793,7 +793,7 @@ def upload_template(
     "/templates/{number}/retire",
     right=TEMPLATE_RIGHT,
     rows=StyleTemplate,
-    response=TemplateOut,
+    response=DocumentTemplateOut,
     summary="停用样式模板",
 )
 def retire_template(request: ApiRequest, number: int) -> Any:
@@ -903,7 +903,7 @@ def seal(request: ApiRequest, number: int) -> Any:
     summary="作废草稿",
     example={"reason": "重复编制"},
 )
-def discard(request: ApiRequest, number: int, content: ReasonIn) -> Any:
+def discard(request: ApiRequest, number: int, content: CorrectionIn) -> Any:
     return document_acts.discard_draft(
         version=_version(request, number),
         reason=content.reason,
@@ -920,7 +920,7 @@ def discard(request: ApiRequest, number: int, content: ReasonIn) -> Any:
     summary="更正文档，建立新版本",
     example={"reason": "漏统计一个科室"},
 )
-def correct(request: ApiRequest, number: int, content: ReasonIn) -> Any:
+def correct(request: ApiRequest, number: int, content: CorrectionIn) -> Any:
     found = Document.objects.visible_to(request.user).filter(pk=number).first()
     if found is None:
         raise NotFound("没有这份文档，或它不在您的数据范围内。")
