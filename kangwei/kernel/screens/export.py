@@ -13,7 +13,6 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
-import xlsxwriter
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -121,6 +120,8 @@ def _text(value: tables.Plain) -> Any:
 
 def _xlsx(title: str, headings: Sequence[str], lines: Iterator[list[tables.Plain]]) -> Any:
     file = io.BytesIO()
+    import xlsxwriter  # 11 MB that only an export needs
+
     book = xlsxwriter.Workbook(
         file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-import httpx
-
 from kangwei.kernel.notices.rules.delivery import Verdict
 
 #: Seconds to connect and to wait for the answer.
@@ -106,6 +104,9 @@ def call(
     The address is handed over as finished text, so nothing encodes it a second time. Redirects
     are not followed and environment proxies not used: a message goes where it was told to.
     """
+    # 20 MB that only a process that sends needs.
+    import httpx
+
     shown = line.hide(f"{method} {url}\n{body.decode(errors='replace')}")
     began = time.perf_counter()
 

@@ -16,10 +16,7 @@ from datetime import date, datetime
 from typing import IO, Any
 from zipfile import BadZipFile
 
-import openpyxl
-import xlsxwriter
 from django.db import models, transaction
-from openpyxl.utils.exceptions import InvalidFileException
 
 from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
@@ -131,6 +128,8 @@ Judge = Callable[[int, Values], list[Problem]]
 def template(kind: str) -> bytes:
     """An empty sheet with headings, an example and the values that may be chosen."""
     out = io.BytesIO()
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(out, {"in_memory": True})
     head = book.add_format({"bold": True, "bg_color": "#D4F0F3", "border": 1})
     must = book.add_format({"bold": True, "bg_color": "#FCE8C8", "border": 1})
@@ -155,6 +154,10 @@ def template(kind: str) -> bytes:
 
 def read_rows(file: IO[bytes], kind: str) -> list[tuple[int, Values]]:
     """The filled rows with their numbers on the sheet, every cell as text."""
+    # Loaded with the first sheet that is brought: 20 MB that most processes never need.
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
     except (BadZipFile, InvalidFileException, KeyError, ValueError, OSError):
@@ -347,6 +350,8 @@ def take_passwords(*, batch: ImportBatch, by: Account, at: datetime) -> bytes:
     if not rows:
         raise PasswordsTaken("一次性密码表只能领取一次，现已不再保存；请在账号页面逐个重置密码。")
     out = io.BytesIO()
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
     sheet = book.add_worksheet("一次性密码")
     for index, heading in enumerate(("用户名", "姓名", "机构编码", "一次性密码")):
@@ -393,6 +398,8 @@ def bad_rows(batch: ImportBatch) -> bytes:
     """The rows that cannot come in, as a workbook of the same shape with the reason last."""
     columns = COLUMNS[batch.kind]
     out = io.BytesIO()
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
     sheet = book.add_worksheet("问题行")
     bold = book.add_format({"bold": True, "bg_color": "#FCE8E6", "border": 1})

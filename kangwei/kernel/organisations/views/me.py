@@ -6,7 +6,6 @@ import io
 from datetime import datetime, time
 from typing import Any
 
-import segno
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -201,6 +200,8 @@ def _proven(request: HttpRequest) -> None:
 
 
 def _picture(uri: str) -> Any:
+    import segno
+
     out = io.BytesIO()
     segno.make(uri, error="m").save(out, kind="svg", xmldecl=False, svgns=True, border=2, scale=4)
     return mark_safe(out.getvalue().decode())  # noqa: S308  # drawn by us from our own text

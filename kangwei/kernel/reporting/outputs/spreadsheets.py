@@ -6,11 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
-
-import xlsxwriter
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
+from typing import TYPE_CHECKING, Any
 
 from ..rules.declarations import Column, Custom, Rate
 from ..rules.headers import depth, head_rows
@@ -18,6 +14,12 @@ from ..rules.layout import Mask, shown, weight
 from ..rules.periods import SHANGHAI
 from ..rules.results import Result
 from ..rules.values import KIND_TITLES, Value, show
+
+if TYPE_CHECKING:
+    # Loaded with the first workbook: 11 MB that most processes never need.
+    import xlsxwriter
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 #: A text that starts with one of these is a formula to a spreadsheet program.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -78,6 +80,8 @@ def write_xlsx(
     rows need no more of it than one hundred.
     """
     target = io.BytesIO()
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(target, {"constant_memory": True, "in_memory": False})
     created = at.astimezone(SHANGHAI).replace(tzinfo=None)
     book.set_properties({"title": result.heading.title, "author": by, "created": created})

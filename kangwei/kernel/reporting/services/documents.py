@@ -24,8 +24,6 @@ from ..models import (
     StyleTemplate,
     TypedText,
 )
-from ..outputs.pdf import write_pdf
-from ..outputs.word import write_word
 from ..refusals import (
     DocumentExists,
     DraftExists,
@@ -504,8 +502,13 @@ def render(
     front = face(tree, digest=digest, outward=outward)
     elements = flow(tree, mask=mask_for(masking.PARTLY) if outward else whole)
     if form == "pdf":
+        from ..outputs.pdf import write_pdf
+
         return write_pdf(front, elements, cutoff=tree.cutoff)
     template = version.template
+    # Loaded when a file is written: the libraries weigh 40 MB in every process that holds them.
+    from ..outputs.word import write_word
+
     return write_word(
         front,
         elements,

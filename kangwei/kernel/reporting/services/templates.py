@@ -8,11 +8,6 @@ from functools import lru_cache
 from io import BytesIO
 
 from django.db import transaction
-from docx import Document as WordFile
-from docx.opc.exceptions import PackageNotFoundError
-from docxtpl import DocxTemplate
-from jinja2 import TemplateError
-from lxml.etree import XMLSyntaxError
 
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.crypto import services as crypto
@@ -20,7 +15,7 @@ from kangwei.kernel.organisations.models import Account, Institution
 from kangwei.kernel.screens import uploads
 
 from ..models import StyleTemplate
-from ..outputs.word import STYLE_TITLES, STYLES, default_template, fields, sandbox
+from ..outputs.styles import STYLE_TITLES, STYLES, fields
 from ..refusals import ReportNotPermitted, WrongTemplate
 from ..rules.layout import Face
 
@@ -29,6 +24,8 @@ TEMPLATE_RIGHT = "reporting.manage_template"
 
 @lru_cache(maxsize=1)
 def house_template() -> bytes:
+    from ..outputs.word import default_template
+
     return default_template()
 
 
@@ -74,6 +71,15 @@ def upload_template(
 
 def check_template(filename: str, content: bytes, styles: Mapping[str, str]) -> None:
     """Refuse a template with one sentence that says what to change in Word."""
+    # The Word libraries weigh 20 MB: a process that writes no Word does not carry them.
+    from docx import Document as WordFile
+    from docx.opc.exceptions import PackageNotFoundError
+    from docxtpl import DocxTemplate
+    from jinja2 import TemplateError
+    from lxml.etree import XMLSyntaxError
+
+    from ..outputs.word import sandbox
+
     uploads.check(BytesIO(content), {uploads.DOCX}, name=filename, limit=5 * uploads.MEGABYTE)
     unknown = sorted(set(styles) - set(STYLES))
     if unknown:

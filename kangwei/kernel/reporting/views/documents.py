@@ -21,8 +21,7 @@ from kangwei.kernel.screens.pages import page, work_page
 
 from .. import queries, registry
 from ..models import Document, DocumentVersion, StyleTemplate
-from ..outputs.pictures import chart_svg
-from ..outputs.word import STYLE_TITLES, STYLES, fields
+from ..outputs.styles import STYLE_TITLES, STYLES, fields
 from ..refusals import WrongTemplate
 from ..rules import blocks as b
 from ..rules.differences import differences
@@ -184,6 +183,8 @@ def elements_of(tree: b.Tree) -> list[dict[str, Any]]:
     for element in elements:
         if element["type"] == "chart":
             # Drawn by our engine from our option; texts in it are escaped by the engine.
+            from ..outputs.pictures import chart_svg
+
             svg = chart_svg(element["option"], height=element["height"])
             element["svg"] = mark_safe(svg)  # noqa: S308
         elif element["type"] == "image":

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.safestring import mark_safe
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_GET, require_POST
 
 from kangwei.kernel import clock
@@ -22,7 +22,6 @@ from kangwei.kernel.refusals import NotFound, Refusal
 from kangwei.kernel.screens.pages import page, work_page
 
 from .. import queries
-from ..outputs.pictures import chart_svg
 from ..outputs.spreadsheets import total_words
 from ..refusals import ResultGone
 from ..rules.declarations import Column, Report
@@ -306,6 +305,13 @@ def paper(request: HttpRequest, code: str) -> HttpResponse:
     return print_page(request, kept.result, queries.chosen_columns(by, declared.code))
 
 
+def _picture(option: dict[str, Any]) -> SafeString:
+    """The chart as the engine draws it, loaded when the first one is printed."""
+    from ..outputs.pictures import chart_svg
+
+    return mark_safe(chart_svg(option))  # noqa: S308  # drawn by us
+
+
 def print_page(
     request: HttpRequest, result: Result, chosen: list[str] | None, note: str = ""
 ) -> HttpResponse:
@@ -317,7 +323,7 @@ def print_page(
         "result": result,
         "table": table(result, columns, lines[:PRINT_ROWS], mask=mask_for(by.masking_level)),
         # The picture is ours: drawn by our engine from our option, text escaped by it.
-        "chart": mark_safe(chart_svg(result.chart)) if result.chart else "",  # noqa: S308
+        "chart": _picture(result.chart) if result.chart else "",
         "cut": len(lines) > PRINT_ROWS,
         "most": PRINT_ROWS,
         "definitions": definitions(tuple(columns)),
