@@ -27,10 +27,11 @@ from kangwei.kernel.screens.registry import (
 
 GROUP = "通知"
 SETUP = [
-    "notices.manage_channel", "notices.manage_template", "notices.manage_watch",
-    "notices.manage_escalationpolicy", "notices.manage_dutyroster", "notices.manage_address",
-    "notices.resend_delivery",
+    "notices.manage_channel", "notices.manage_escalationpolicy", "notices.manage_dutyroster",
+    "notices.manage_address", "notices.resend_delivery",
 ]  # fmt: skip
+#: One for the whole platform: no institution's administrator words or silences it for the others.
+PLATFORM = ["notices.manage_template", "notices.manage_watch"]
 WORK = ["notices.acknowledge_escalation", "notices.stop_escalation"]
 LOOK = ["notices.view_*"]
 
@@ -90,7 +91,7 @@ def register() -> None:
     administrators = [*LOOK, *SETUP, *WORK]
     register_role_rights(
         {
-            "system_admin": administrators,
+            "system_admin": [*administrators, *PLATFORM],
             "province_admin": administrators,
             "city_admin": administrators,
             "county_admin": administrators,

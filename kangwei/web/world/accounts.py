@@ -101,12 +101,12 @@ def make(at: datetime) -> int:
 
 
 def _make_one(part: Cast, homes: dict[str, Institution], at: datetime) -> None:
-    home = homes[part.institution]
+    home, role = homes[part.institution], Role.objects.get(code=part.role)
     staff = organisations.create_staff(
         institution=home,
         name=part.name,
         number=f"D{CAST.index(part) + 1:03d}",
-        position="演示账号",
+        position=role.name,
         phone=places.shown_phone(CAST.index(part) + 1),
         by=None,
         at=at,
@@ -122,7 +122,6 @@ def _make_one(part: Cast, homes: dict[str, Institution], at: datetime) -> None:
         by=None,
         at=at - HISTORY,
     ).account
-    role = Role.objects.get(code=part.role)
     organisations.grant_role(
         account=account,
         role=role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from django import template
 from django.core.paginator import Page
 from django.http import QueryDict
 from django.template import Context
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from kangwei.kernel.screens import tables
@@ -152,6 +153,18 @@ def query_with(context: Context, **changes: Any) -> str:
         else:
             kept[name] = str(value)
     return str(kept.urlencode())
+
+
+@register.filter
+def code_words(text: Any) -> SafeString:
+    """Names between backticks set as code, the rest as it is (行内代码)."""
+    pieces = re.split(r"`([^`\n]+)`", str(text))
+    return format_html_join(
+        "",
+        "{}",
+        ((format_html("<code>{}</code>", piece) if place % 2 else piece,)
+         for place, piece in enumerate(pieces)),
+    )  # fmt: skip
 
 
 @register.filter

@@ -65,12 +65,22 @@
     all[next].scrollIntoView({ block: "nearest" });
   };
   palette?.addEventListener("keydown", (event) => {
+    // A search box takes the first Esc to empty itself; ours closes at once.
+    if (event.key === "Escape") { event.preventDefault(); palette.close(); }
     if (event.key === "ArrowDown") { event.preventDefault(); choose(1); }
     if (event.key === "ArrowUp") { event.preventDefault(); choose(-1); }
     if (event.key === "Enter") {
       const chosen = hits().find((hit) => hit.getAttribute("aria-selected") === "true") || hits()[0];
       if (chosen) { event.preventDefault(); location.href = chosen.href; }
     }
+  });
+
+  // A text shown once is taken along with one press
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    try { await navigator.clipboard.writeText(button.dataset.copy); button.textContent = "已复制"; }
+    catch { button.textContent = "请手工选取复制"; }
   });
 
   // Keyboard
