@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations import queries
 from kangwei.kernel.organisations.models import (
     Account,
@@ -25,6 +26,7 @@ from kangwei.kernel.organisations.models import (
 )
 from kangwei.kernel.organisations.models.access import MaskingLevel
 from kangwei.kernel.organisations.models.institutions import HospitalGrade, IdentifierKind
+from kangwei.kernel.organisations.pickers import Picker, codes_of
 
 
 def day(label: str, *, required: bool = True, help_text: str = "") -> forms.DateField:
@@ -258,24 +260,31 @@ class AccountChangeForm(forms.Form):
 
 
 class TargetsMixin(forms.Form):
-    """Institutions by code and regions by code, one per line or separated by commas."""
+    """Institutions and regions, picked by searching within one's scope."""
 
     institutions = forms.CharField(
-        label="指定机构编码",
+        label="指定机构",
         required=False,
-        help_text="“本机构”“本机构及下级”可留空；“指定机构”必填。多个用逗号或换行分隔。",
-        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="“本机构”“本机构及下级”可留空；“指定机构”必选。",
+        widget=Picker("institutions"),
     )
     regions = forms.CharField(
-        label="指定区划代码",
+        label="指定区划",
         required=False,
-        help_text="只有“指定区划”的角色填写。多个用逗号或换行分隔。",
-        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="只有“指定区划”的角色选择。",
+        widget=Picker("regions"),
     )
     user: Account
 
+    def picks_for(self, user: Account) -> None:
+        """Whose scope the pickers search."""
+        self.user = user
+        for name in ("institutions", "regions"):
+            widget = self.fields[name].widget
+            widget.user, widget.today = user, clock.local_day(clock.now())
+
     def clean_institutions(self) -> list[Institution]:
-        codes = _codes(self.cleaned_data["institutions"])
+        codes = codes_of(self.cleaned_data["institutions"])
         visible = Institution.objects.visible_to(self.user).filter(code__in=codes)
         found = {institution.code: institution for institution in visible}
         missing = [code for code in codes if code not in found]
@@ -286,18 +295,12 @@ class TargetsMixin(forms.Form):
         return [found[code] for code in codes]
 
     def clean_regions(self) -> list[Region]:
-        codes = [code.ljust(12, "0") for code in _codes(self.cleaned_data["regions"])]
+        codes = [code.ljust(12, "0") for code in codes_of(self.cleaned_data["regions"])]
         found = {region.code: region for region in Region.objects.filter(code__in=codes)}
         missing = [code for code in codes if code not in found]
         if missing:
             raise forms.ValidationError(f"没有区划代码 {'、'.join(missing[:3])}。")
         return [found[code] for code in codes]
-
-
-def _codes(text: str) -> list[str]:
-    for sign in ("，", "、", ";", "；", "\n"):
-        text = text.replace(sign, ",")
-    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 class GrantForm(TargetsMixin):
@@ -308,7 +311,7 @@ class GrantForm(TargetsMixin):
 
     def __init__(self, *args: Any, user: Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.user = user
+        self.picks_for(user)
         roles: Any = self.fields["role"]
         roles.queryset = Role.objects.filter(
             pk__in=[role.pk for role in queries.roles_to_offer(user)]
@@ -323,9 +326,9 @@ class LoanForm(TargetsMixin):
 
     def __init__(self, *args: Any, user: Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.user = user
+        self.picks_for(user)
         for name in ("institutions", "regions"):
-            self.fields[name].help_text = "留空则借出全部范围。多个用逗号或换行分隔。"
+            self.fields[name].help_text = "留空则借出全部范围。"
 
 
 class RoleForm(forms.Form):
@@ -394,7 +397,7 @@ class KeyForm(forms.Form):
         scopes.choices = rights
 
     def clean_addresses(self) -> list[str]:
-        return _codes(self.cleaned_data["addresses"])
+        return codes_of(self.cleaned_data["addresses"])
 
 
 class UploadForm(forms.Form):

@@ -10,6 +10,7 @@ from kangwei.kernel.organisations.views import (
     institutions,
     me,
     people,
+    picking,
     roles,
     sign_in,
 )
@@ -23,6 +24,8 @@ root_urlpatterns = [
 
 urlpatterns = [
     path("me/", me.profile, name="me"),
+    path("pick/<str:what>/", picking.pick, name="pick"),
+    path("pick/<str:what>/hits/", picking.hits, name="pick_hits"),
     path("me/password/", me.password, name="password"),
     path("me/second-factor/", me.factor, name="second_factor"),
     path("me/sessions/", me.sessions, name="my_sessions"),
