@@ -35,6 +35,11 @@ def now() -> datetime:
     return (fixed or datetime.now(UTC) + shift).astimezone(UTC)
 
 
+def local(at: datetime) -> datetime:
+    """The same moment as people in China write it."""
+    return at.astimezone(SHANGHAI)
+
+
 def local_day(at: datetime) -> date:
     """The day on the calendar in China on which this moment falls."""
     return at.astimezone(SHANGHAI).date()

@@ -368,3 +368,15 @@ def test_no_test_is_skipped() -> None:
 def test_every_module_can_be_imported() -> None:
     for name, _tree in modules(below="kangwei/kernel/"):
         import_module(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+
+
+def test_no_name_of_a_row_speaks_in_foreign_hours() -> None:
+    """A moment in a `__str__` is shown on pages and kept in the journal: as China writes it."""
+    foreign = re.compile(r"\{self\.\w+_at:%|\{self\.at:%")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in (ROOT / "kangwei").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if foreign.search(line)
+    ]
+    assert found == []

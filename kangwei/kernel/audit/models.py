@@ -10,6 +10,8 @@ from typing import Any, ClassVar, NoReturn
 
 from django.db import models
 
+from kangwei.kernel import clock
+
 
 class AppendOnly(models.QuerySet[Any]):
     """A ledger's rows are written once, through services; everything else is a mistake."""
@@ -178,4 +180,4 @@ class Verification(models.Model):
         ordering = ["-started_at"]
 
     def __str__(self) -> str:
-        return f"{self.started_at:%Y-%m-%d %H:%M} {'完好' if self.sound else '异常'}"
+        return f"{clock.local(self.started_at):%Y-%m-%d %H:%M} {'完好' if self.sound else '异常'}"

@@ -89,7 +89,7 @@ class SchedulePause(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.schedule_id} {self.from_at:%Y-%m-%d %H:%M}"
+        return f"{self.schedule_id} {clock.local(self.from_at):%Y-%m-%d %H:%M}"
 
 
 class ScheduleRun(models.Model):
@@ -149,7 +149,7 @@ class ScheduleRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.schedule_id} {self.due_at:%Y-%m-%d %H:%M}"
+        return f"{self.schedule_id} {clock.local(self.due_at):%Y-%m-%d %H:%M}"
 
 
 class RunQuerySet(models.QuerySet["Run"]):

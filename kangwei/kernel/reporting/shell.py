@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.screens.registry import (
     Card,
@@ -96,7 +97,9 @@ def find_snapshots(request: HttpRequest, term: str) -> Iterable[SearchHit]:
     found = Snapshot.objects.visible_to(request.user).filter(name__icontains=term)
     for one in found.defer("frame")[:8]:
         yield SearchHit(
-            one.name, reverse("reporting:snapshot", args=[one.pk]), f"{one.frozen_at:%Y-%m-%d}"
+            one.name,
+            reverse("reporting:snapshot", args=[one.pk]),
+            f"{clock.local_day(one.frozen_at)}",
         )
 
 

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from kangwei.kernel import clock
 from kangwei.kernel.notices.models.channels import Channel, Priority
 from kangwei.kernel.notices.models.duty import DutyRoster
 from kangwei.kernel.notices.models.ledger import Notice
@@ -364,7 +365,7 @@ class EscalationEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.at:%Y-%m-%d %H:%M}"
+        return f"{self.get_kind_display()} {clock.local(self.at):%Y-%m-%d %H:%M}"
 
     def event(self) -> rule.Event:
         return rule.Event(rule.Kind(self.kind), self.at, self.level, self.until)

@@ -108,6 +108,7 @@ class Account(AbstractBaseUser):
         permissions = [
             ("manage_account", "维护账号"),
             ("reset_password", "重置密码、解除锁定"),
+            ("reset_second_factor", "重置第二因素"),
             ("sign_out_account", "强制下线"),
             ("import_account", "批量导入账号"),
         ]
@@ -233,7 +234,7 @@ class PastPassword(models.Model):
         ordering = ("account", "-set_at")
 
     def __str__(self) -> str:
-        return f"{self.account_id} {self.set_at:%Y-%m-%d}"
+        return f"{self.account_id} {clock.local_day(self.set_at)}"
 
 
 class SecondFactor(models.Model):

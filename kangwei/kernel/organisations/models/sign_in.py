@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations.models.accounts import Account
 from kangwei.kernel.organisations.models.scope import ScopedQuerySet
 from kangwei.kernel.organisations.rules.browsers import browser_of
@@ -138,7 +139,7 @@ class AccountSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.account_id} {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.account_id} {clock.local(self.started_at):%Y-%m-%d %H:%M}"
 
     @property
     def browser(self) -> str:
@@ -193,7 +194,7 @@ class SignInEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.username} {self.get_kind_display()}"
+        return f"{clock.local(self.at):%Y-%m-%d %H:%M} {self.username} {self.get_kind_display()}"
 
     @property
     def browser(self) -> str:

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations.models import Institution
 
 from .. import registry
@@ -52,7 +53,7 @@ class KeptResult(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.report} {self.made_at:%Y-%m-%d %H:%M}"
+        return f"{self.report} {clock.local(self.made_at):%Y-%m-%d %H:%M}"
 
 
 class UseAct(models.TextChoices):
