@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -211,3 +212,12 @@ def test_a_form_sent_to_a_foreign_row_is_a_404(house: House) -> None:
         if answer.status_code not in {404, 405}:
             wrong.append(f"{address} -> {answer.status_code}")
     assert wrong == []
+
+
+def test_each_administrator_may_appoint_those_of_the_level_below() -> None:
+    """Nobody gives more than he holds, so a level that lacks one right can appoint nobody."""
+    ladder = ["province_admin", "city_admin", "county_admin", "institution_admin"]
+    by_code = {role.code: role for role in roles()}
+    for upper, lower in pairwise(ladder):
+        missing = set(by_code[lower].rights) - set(by_code[upper].rights)
+        assert missing == set(), f"{upper} cannot appoint {lower}"

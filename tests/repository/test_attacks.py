@@ -16,8 +16,9 @@ from django.test import Client
 from kangwei.kernel import clock
 from kangwei.kernel.api import services as keys
 from kangwei.kernel.organisations import services
-from kangwei.kernel.organisations.models import Account, SignInEvent
+from kangwei.kernel.organisations.models import Account, Institution, Role, SignInEvent
 from kangwei.kernel.organisations.rules import totp
+from kangwei.kernel.organisations.services.reach import BeyondOwnAccess
 from kangwei.kernel.organisations.tests import make
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +80,53 @@ def test_a_key_of_an_account_at_a_closed_institution_ends() -> None:
     clinic.closed_on = clock.local_day(clock.now())
     clinic.save()
     assert Client().get(ME, headers=header).status_code == 401
+
+
+# A colleague's account --------------------------------------------------------------------------
+
+
+def built_in(code: str, institution: Institution) -> Account:
+    return make.account(role=Role.objects.get(code=code), institution=institution)
+
+
+def test_nobody_becomes_one_of_the_three_administrators_by_resetting_him() -> None:
+    """A password and a second factor together are the account: nobody may reset both."""
+    province = make.institution(kind="cdc_province")
+    system, security = built_in("system_admin", province), built_in("security_admin", province)
+    local, auditor = built_in("province_admin", province), built_in("auditor", province)
+    at = clock.now()
+    for victim in (security, auditor, built_in("system_admin", province)):
+        for thief in (local, built_in("institution_admin", province)):
+            for reset in (services.reset_password, services.reset_second_factor):
+                with pytest.raises(BeyondOwnAccess):
+                    reset(account=victim, by=thief, at=at, reason="想进去")
+        services.reset_password(account=victim, by=system, at=at, reason="本人忘记")
+        with pytest.raises(BeyondOwnAccess):
+            services.reset_second_factor(account=victim, by=system, at=at, reason="想进去")
+    with pytest.raises(BeyondOwnAccess):
+        services.reset_password(account=auditor, by=security, at=at, reason="想进去")
+    services.reset_second_factor(account=auditor, by=security, at=at, reason="本人换手机")
+
+
+def test_a_local_administrator_resets_those_below_and_beside_him_and_nobody_above() -> None:
+    city = make.institution(kind="cdc_city")
+    county = make.institution(parent=city)
+    clinic = make.institution(parent=county)
+    chief, head = built_in("city_admin", city), built_in("county_admin", county)
+    at = clock.now()
+    for below in (
+        built_in("registrar", clinic),
+        built_in("institution_admin", clinic),
+        built_in("county_admin", county),
+        make.account(institution=clinic),
+    ):
+        services.reset_password(account=below, by=head, at=at, reason="忘记")
+        services.reset_second_factor(account=below, by=head, at=at, reason="换手机")
+    visiting = make.account(institution=clinic)
+    make.grant(visiting, Role.objects.get(code="city_admin"), institutions=[city])
+    for above in (chief, visiting):
+        with pytest.raises(BeyondOwnAccess):
+            services.reset_password(account=above, by=head, at=at, reason="想进去")
 
 
 # Guessing ---------------------------------------------------------------------------------------

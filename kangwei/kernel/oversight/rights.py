@@ -6,9 +6,15 @@ REVIEWER = (
     "oversight.review_accounts",
 )
 ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
-    "province_admin": (*REVIEWER, "notices.view_delivery", "calendar.view_arrangement"),
-    "city_admin": (*REVIEWER, "notices.view_delivery"),
-    "county_admin": REVIEWER,
+    "province_admin": (
+        *REVIEWER,
+        "notices.view_delivery",
+        "calendar.view_arrangement",
+        "api.use_api_keys",
+    ),
+    # Each holds what the one below holds: nobody appoints to more than he has himself.
+    "city_admin": (*REVIEWER, "notices.view_delivery", "api.use_api_keys"),
+    "county_admin": (*REVIEWER, "api.use_api_keys"),
     # Own institution only: he sees how the review of his people stands, and decides about nobody.
     "institution_admin": ("oversight.view_reviewcampaign", "api.use_api_keys"),
     "security_admin": (

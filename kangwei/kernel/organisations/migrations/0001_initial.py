@@ -122,6 +122,7 @@ class Migration(migrations.Migration):
                 "permissions": [
                     ("manage_account", "维护账号"),
                     ("reset_password", "重置密码、解除锁定"),
+                    ("reset_second_factor", "重置第二因素"),
                     ("sign_out_account", "强制下线"),
                     ("import_account", "批量导入账号"),
                 ],

@@ -27,6 +27,7 @@ from kangwei.kernel.organisations.models import (
 )
 from kangwei.kernel.organisations.models.access import Access, MaskingLevel, resolve, scope_of
 from kangwei.kernel.organisations.services.accounts import AccountNotActive
+from kangwei.kernel.organisations.services.reach import BeyondOwnAccess, holds
 from kangwei.kernel.refusals import Refusal
 
 
@@ -49,12 +50,6 @@ class RoleInUse(Refusal):
 class OwnGrant(Refusal):
     code = "organisations.own_grant"
     title = "不能处理自己的授权"
-    status = 403
-
-
-class BeyondOwnAccess(Refusal):
-    code = "organisations.beyond_own_access"
-    title = "超出自己的权限范围"
     status = 403
 
 
@@ -304,7 +299,7 @@ def _may_grant(by: Account, account: Account, role: Role, scope: Scope, at: date
         reach = own.scope(right)
         if not (reach.includes(account.institution_id) and reach.covers(scope)):
             continue
-        if right == "organisations.grant_any_role" or _holds(own, role, scope):
+        if right == "organisations.grant_any_role" or holds(own, role, scope):
             return
     if not own.scope("organisations.grant_role").includes(account.institution_id) and not own.scope(
         "organisations.grant_any_role"
@@ -315,17 +310,6 @@ def _may_grant(by: Account, account: Account, role: Role, scope: Scope, at: date
     raise BeyondOwnAccess(
         f"角色“{role}”的权限或范围超出您自己拥有的，不能授予；请联系安全管理员。", field="role"
     )
-
-
-def _holds(own: Access, role: Role, scope: Scope) -> bool:
-    """May somebody with `grant_role` give this role for this scope?"""
-    if role.duty:
-        return False
-    if role.assignable:
-        return True
-    if role.masking_level > own.masking_level:
-        return False
-    return all(own.scope(right).covers(scope) for right in role.rights)
 
 
 def _check_duties(account: Account, role: Role, at: datetime) -> None:

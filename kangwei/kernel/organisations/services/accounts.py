@@ -13,6 +13,7 @@ from kangwei.kernel.audit import services as audit
 from kangwei.kernel.organisations.models import (
     Account,
     AccountState,
+    Duty,
     Institution,
     RecoveryCode,
     SecondFactor,
@@ -21,9 +22,11 @@ from kangwei.kernel.organisations.models import (
     SignInKind,
     Staff,
 )
+from kangwei.kernel.organisations.models.access import Access
 from kangwei.kernel.organisations.rules.names import pinyin_code
 from kangwei.kernel.organisations.services import passwords
 from kangwei.kernel.organisations.services.institutions import InstitutionClosed
+from kangwei.kernel.organisations.services.reach import BeyondOwnAccess, holds_all_of
 from kangwei.kernel.organisations.services.sessions import end_sessions
 from kangwei.kernel.refusals import Refusal
 
@@ -168,7 +171,9 @@ def _deactivate(
     if not reason.strip():
         raise AccountUnfit("请填写停用原因。", field="reason")
     account = Account.objects.select_for_update().get(pk=account.pk)
-    if account.state != AccountState.ACTIVE:
+    # A suspended account may still be closed for good; nothing else changes twice.
+    closing = state == AccountState.DISABLED and account.state == AccountState.SUSPENDED
+    if account.state != AccountState.ACTIVE and not closing:
         raise AccountNotActive(
             f"账号 {account.username} 现为“{account.get_state_display()}”，无需重复操作。"
         )
@@ -199,10 +204,24 @@ def enable_account(*, account: Account, by: Account | None, at: datetime, reason
     return account
 
 
+def _not_above(account: Account, by: Account | None, duty: Duty, at: datetime) -> None:
+    """Whoever can hand out a new password or factor could sign in with it himself, so he may do
+    it only for those who may no more than he. Above all stands one of the three administrators
+    each: passwords are the system administrator's, second factors the security administrator's,
+    so that neither alone can become the other or the auditor (三员分立)."""
+    if by is None or duty in Access.load(by, at).duties or holds_all_of(by, account, at):
+        return
+    raise BeyondOwnAccess(
+        f"账号 {account.username} 的权限或数据范围超出您自己的，不能由您重置；"
+        f"请联系{duty.label}员办理。"
+    )
+
+
 @transaction.atomic
 def reset_password(*, account: Account, by: Account | None, at: datetime, reason: str) -> str:
     """Make a one-time password to hand over; unlocks the account and ends its sessions."""
     _not_own(account, by)
+    _not_above(account, by, Duty.SYSTEM, at)
     if account.state != AccountState.ACTIVE:
         raise AccountNotActive(f"账号 {account.username} 已停用，请先启用。")
     account = Account.objects.select_for_update().get(pk=account.pk)
@@ -231,6 +250,7 @@ def _note_unlocked(account: Account, at: datetime) -> None:
 def reset_second_factor(*, account: Account, by: Account | None, at: datetime, reason: str) -> None:
     """Forget the authenticator of somebody who lost the phone; it is set up anew at sign-in."""
     _not_own(account, by)
+    _not_above(account, by, Duty.SECURITY, at)
     if not reason.strip():
         raise AccountUnfit("请填写重置原因。", field="reason")
     SecondFactor.objects.filter(account=account).delete()

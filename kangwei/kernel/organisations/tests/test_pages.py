@@ -42,7 +42,8 @@ OWN_RIGHTS = sorted(
         *("view_role", "view_grant", "view_signinevent", "view_securitypolicy"),
         *("manage_region", "manage_institution", "move_institution", "import_institution"),
         *("manage_department", "manage_staff", "unmask_staff", "manage_account"),
-        *("reset_password", "sign_out_account", "import_account", "manage_role"),
+        *("reset_password", "reset_second_factor", "sign_out_account"),
+        *("import_account", "manage_role"),
         *("grant_role", "grant_any_role", "delegate_role", "change_securitypolicy"),
         "view_institutionkind",
     )

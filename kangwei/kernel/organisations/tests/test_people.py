@@ -253,10 +253,17 @@ def test_states_change_once_and_need_a_reason() -> None:
         services.enable_account(account=nurse, by=None, at=AT, reason="试")
     services.suspend_account(account=nurse, by=None, at=AT, reason="未年审")
     with pytest.raises(AccountNotActive, match="暂停"):
-        services.disable_account(account=nurse, by=None, at=AT, reason="停")
+        services.suspend_account(account=nurse, by=None, at=AT, reason="再暂停")
     services.enable_account(account=nurse, by=None, at=AT, reason="已补年审")
     nurse.refresh_from_db()
     assert (nurse.state, nurse.state_reason) == ("active", "")
+    services.suspend_account(account=nurse, by=None, at=AT, reason="未年审")
+    services.disable_account(account=nurse, by=None, at=AT, reason="已离职")
+    nurse.refresh_from_db()
+    assert (nurse.state, nurse.state_reason) == ("disabled", "已离职")
+    for again in (services.suspend_account, services.disable_account):
+        with pytest.raises(AccountNotActive, match="停用"):
+            again(account=nurse, by=None, at=AT, reason="再停")
 
 
 def test_a_signature_is_a_small_png() -> None:

@@ -74,6 +74,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
         "locked": locked,
         "may_manage": not own and user.has_perm(MANAGE, row),
         "may_reset": not own and user.has_perm("organisations.reset_password", row),
+        "may_reset_factor": not own and user.has_perm("organisations.reset_second_factor", row),
         "may_sign_out": user.has_perm("organisations.sign_out_account", row),
         "may_grant": not own
         and (
@@ -249,9 +250,9 @@ def reset_password(request: HttpRequest, pk: int) -> HttpResponse:
     )  # fmt: skip
 
 
-@work_page(right="organisations.reset_password")
+@work_page(right="organisations.reset_second_factor")
 def reset_factor(request: HttpRequest, pk: int) -> HttpResponse:
-    row = _row(request, pk, "organisations.reset_password")
+    row = _row(request, pk, "organisations.reset_second_factor")
 
     def do(given: dict[str, Any]) -> str:
         services.reset_second_factor(account=row, by=me(request), at=clock.now(), **given)

@@ -368,6 +368,23 @@ def test_suspension_on_the_thirtieth_day_and_the_way_back() -> None:
     assert kinds == ["called", "suspended", "reactivated", "decided"]
 
 
+def test_a_suspended_account_may_be_closed_for_good() -> None:
+    tree = make.tree()
+    nurse = make.nurse(tree.clinic)
+    make.campaign(tree.city)
+    late = MARCH_2 + timedelta(days=91)
+    services.suspend_overdue(at=late)
+    nurse.refresh_from_db()
+    assert nurse.state == AccountState.SUSPENDED
+    services.decide(
+        item=make.item_of(nurse), decision=Decision.DISABLE, by=tree.inspector, at=late,
+        proof=SIGNED, reason="已离职",
+    )  # fmt: skip
+    nurse.refresh_from_db()
+    assert nurse.state == AccountState.DISABLED
+    assert make.item_of(nurse).state_on(late.date()) is State.DISABLED
+
+
 def test_a_confirmed_account_is_never_suspended() -> None:
     tree = make.tree()
     nurse = make.nurse(tree.clinic)
