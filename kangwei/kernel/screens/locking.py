@@ -12,8 +12,16 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from kangwei.kernel.audit import queries as audit_queries
+from kangwei.kernel.refusals import Refusal
 
 FIELD = "_kw_version"
+
+
+class ChangedMeanwhile(Refusal):
+    """Somebody saved this row after the form was opened."""
+
+    code = "screens.changed_meanwhile"
+    title = "已被他人修改"
 
 
 def version(row: models.Model) -> str:
@@ -30,6 +38,19 @@ def who_changed(row: models.Model) -> str:
     return "其他人"
 
 
+def refuse_if_changed(row: models.Model, seen: str) -> None:
+    """Lock the row and compare it with what the form was opened on; inside the act's transaction.
+
+    A form that states no version was not opened on a row, and is not judged.
+    """
+    type(row)._base_manager.select_for_update().filter(pk=row.pk).first()
+    if seen and version(row) != seen:
+        raise ChangedMeanwhile(
+            f"{who_changed(row)}修改了这条记录，您的修改没有保存；"
+            "请重新打开本页，在最新内容上修改。"
+        )
+
+
 def guarded(form: type[forms.ModelForm[Any]]) -> type[forms.ModelForm[Any]]:
     """The form, refusing to save over a row that changed since it was opened."""
 
@@ -38,15 +59,10 @@ def guarded(form: type[forms.ModelForm[Any]]) -> type[forms.ModelForm[Any]]:
             cleaned: dict[str, Any] | None = super().clean()
             seen = self.data.get(FIELD, "")
             if seen and self.instance.pk:
-                type(self.instance)._base_manager.select_for_update().filter(
-                    pk=self.instance.pk
-                ).first()
-                if version(self.instance) != seen:
-                    raise ValidationError(
-                        f"{who_changed(self.instance)}修改了这条记录，您的修改没有保存；"
-                        "请重新打开本页，在最新内容上修改。",
-                        code="changed_meanwhile",
-                    )
+                try:
+                    refuse_if_changed(self.instance, seen)
+                except ChangedMeanwhile as refusal:
+                    raise ValidationError(refusal.message, code="changed_meanwhile") from refusal
             return cleaned
 
     Guarded.__name__ = form.__name__

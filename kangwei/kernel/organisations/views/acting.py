@@ -7,11 +7,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.organisations.queries import one
 from kangwei.kernel.refusals import NotFound, Refusal
+from kangwei.kernel.screens import locking
 from kangwei.kernel.screens.pages import page
 
 __all__ = ["act", "me", "one"]
@@ -33,17 +35,25 @@ def act(
     submit: str = "保存",
     intro: str = "",
     danger: bool = False,
+    changes: models.Model | None = None,
     template: str = "organisations/act.html",
     **context: Any,
 ) -> HttpResponse:
     """Show a form; when sent and sound, do the act.
 
     `do` answers the sentence to show after it, or a whole page. A refusal goes to the field it
-    names, or above the form.
+    names, or above the form. A form that `changes` a row is refused when somebody else saved the
+    row since the form was opened.
     """
+    seen = request.POST.get(locking.FIELD, "")
     if request.method == "POST" and form.is_valid():
         try:
-            outcome = do(form.cleaned_data)
+            if changes is None:
+                outcome = do(form.cleaned_data)
+            else:
+                with transaction.atomic():
+                    locking.refuse_if_changed(changes, seen)
+                    outcome = do(form.cleaned_data)
         except NotFound:
             raise
         except Refusal as refusal:
@@ -64,6 +74,8 @@ def act(
             "intro": intro,
             "danger": danger,
             "multipart": form.is_multipart(),
+            "version_field": locking.FIELD,
+            "version": changes and (seen or locking.version(changes)),
             **context,
         },
         title=title,

@@ -243,6 +243,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         InstitutionChangeForm(request.POST or None, user=user, right=MANAGE, initial=initial),
         title=f"修改机构：{row.name}",
         do=do,
+        changes=row,
         back=_address(row.pk),
     )
 
@@ -384,6 +385,7 @@ def change_department(request: HttpRequest, pk: int) -> HttpResponse:
         form,
         title=f"修改科室：{row.name}",
         do=do,
+        changes=row,
         back=_address(row.institution_id, "departments"),
     )
 

@@ -113,6 +113,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         StaffChangeForm(request.POST or None, initial=initial),
         title=f"修改人员：{row.name}",
         do=do,
+        changes=row,
         back=_address(row.pk),
     )
 

@@ -119,6 +119,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         form,
         title=f"修改角色：{row.name}",
         do=do,
+        changes=row,
         back=reverse("organisations:role", args=[row.pk]),
         template="organisations/role_form.html",
         groups=_matrix(request, set(row.rights)),
