@@ -162,7 +162,7 @@ def main(kind: str, arguments: list[str]) -> int:
                     code = pytest(environment, "-n", "2", *arguments)
                 case "prove":
                     environment["KW_PROVE"] = "1"
-                    failed, code = [], pytest(environment, "-m", "prove", *arguments)
+                    failed, code = [], pytest(environment, "-m", "prove", "-rP", *arguments)
                 case "journey":
                     failed, code = [], pytest(environment, "-m", "journey", *arguments)
                 case _:

@@ -19,7 +19,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--lang=zh-CN", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--lang=zh-CN", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
 ]  # fmt: skip
 SIZE = {"width": 1440, "height": 900}
 

@@ -187,3 +187,7 @@ def test_kills_at_random_moments_lose_nothing_and_double_nothing(home: House) ->
         return home.manage("audit", "verify").returncode == 0
 
     until(verified, 60, lambda: home.manage("audit", "verify").stdout)
+    print(
+        f"\n{ROUNDS} kills: {len(acknowledged)} acts acknowledged of {len(attempted)} attempted,"
+        " 0 lost, 0 done twice, the journal verifies"
+    )
