@@ -20,6 +20,8 @@ from kangwei.kernel.organisations.models import Account, Institution, Role, Sign
 from kangwei.kernel.organisations.rules import totp
 from kangwei.kernel.organisations.services.reach import BeyondOwnAccess
 from kangwei.kernel.organisations.tests import make
+from kangwei.kernel.oversight.tests import make as reviews
+from kangwei.kernel.reporting.registry import find_report
 
 pytestmark = pytest.mark.django_db
 ME = "/api/v1/organisations/me"
@@ -129,6 +131,49 @@ def test_a_local_administrator_resets_those_below_and_beside_him_and_nobody_abov
             services.reset_password(account=above, by=head, at=at, reason="想进去")
 
 
+# What was given once ----------------------------------------------------------------------------
+
+
+def test_a_kept_result_ends_with_the_scope_it_was_counted_in() -> None:
+    county = make.institution()
+    make.institution(parent=county)
+    clerk = make.account(institution=county)
+    own = Role.objects.get(code="customer")
+    wide = make.grant(clerk, own)
+    make.grant(clerk, make.role(*own.rights, scope="own"))
+    browser = make.client(clerk)
+    path = "/reports/oversight.activity"
+    report = find_report("oversight.activity")
+    assert report is not None
+    for grant in clerk.grants.all():
+        grant.role.rights = [*own.rights, report.right]
+        grant.role.save()
+    kept = post(browser, f"{path}/run", {"parameters": {}}).json()["result"]
+    assert browser.get(f"/api/v1{path}/results/{kept}").status_code == 200
+    wide.revoked_at, wide.revoke_reason = clock.now(), "调离"
+    wide.save()
+    assert post(browser, f"{path}/run", {"parameters": {}}).status_code == 200
+    assert browser.get(f"/api/v1{path}/results/{kept}").status_code == 404
+
+
+def test_a_role_to_give_tells_nothing_of_institutions_out_of_reach() -> None:
+    """Whether a code exists elsewhere must not be told by the refusal."""
+    tree = reviews.tree()
+    nurse = reviews.nurse(tree.clinic)
+    reviews.campaign(tree.city)
+    elsewhere = make.institution("外省门诊", code="OUT001")
+    role = make.role("organisations.view_institution", scope="listed")
+    browser = make.client(tree.city_inspector)
+    path = f"/oversight/review-items/{reviews.item_of(nurse).pk}/decide"
+    said = []
+    for code in (elsewhere.code, "NOWHERE"):
+        give = [{"role": role.code, "institutions": [code]}]
+        sent = {"decision": "change", "reason": "调整", "password": reviews.PASSWORD, "give": give}
+        answer = post(browser, path, sent)
+        said.append((answer.status_code, answer.json()["message"]))
+    assert said[0] == said[1]
+
+
 # Guessing ---------------------------------------------------------------------------------------
 
 
@@ -137,8 +182,6 @@ def failures(account: Account) -> int:
 
 
 def test_signing_a_review_over_the_api_counts_wrong_passwords_and_locks() -> None:
-    from kangwei.kernel.oversight.tests import make as reviews
-
     tree = reviews.tree()
     nurse = reviews.nurse(tree.clinic)
     reviews.campaign(tree.city)

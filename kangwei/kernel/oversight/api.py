@@ -251,15 +251,19 @@ def decide(request: ApiRequest, item_id: int, content: DecisionIn) -> Any:
         at=request.at,
         proof=services.Proof(content.password, content.code),
         reason=content.reason,
-        change=services.Change(frozenset(content.revoke), [_give(one) for one in content.give]),
+        change=services.Change(
+            frozenset(content.revoke), [_give(request, one) for one in content.give]
+        ),
     )
 
 
-def _give(wanted: GiveIn) -> services.NewGrant:
+def _give(request: ApiRequest, wanted: GiveIn) -> services.NewGrant:
+    """The role to give; an institution out of reach reads like one that is not there."""
     role = Role.objects.filter(code=wanted.role, active=True).first()
     if role is None:
         raise Invalid(f"没有角色“{wanted.role[:40]}”，请核对角色代码。", field="give")
-    places = list(Institution.objects.filter(code__in=wanted.institutions))
+    reach = Institution.objects.reached_by(request.user, REVIEW_RIGHT)
+    places = list(reach.filter(code__in=wanted.institutions))
     areas = list(Region.objects.filter(code__in=[full_code(code) for code in wanted.regions]))
     if len(places) != len(set(wanted.institutions)) or len(areas) != len(set(wanted.regions)):
         raise Invalid("增加角色的机构编码或区划代码有误，请核对。", field="give")

@@ -11,6 +11,7 @@ from kangwei.kernel import clock
 from kangwei.kernel.audit import queries as journal
 from kangwei.kernel.audit.models import Entry
 from kangwei.kernel.organisations.models import Account, Institution, Region, Role, ScopeKind
+from kangwei.kernel.oversight.models import REVIEW_RIGHT
 from kangwei.kernel.oversight.rules import review
 from kangwei.kernel.oversight.rules.review import Decision, State
 from kangwei.kernel.oversight.services import Change, NewGrant, Proof
@@ -93,8 +94,11 @@ class DecisionForm(forms.Form):
         help_text="已启用第二因素的账号可改用动态口令签名",
     )
 
-    def __init__(self, *args: Any, grants: list[tuple[int, str]], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, grants: list[tuple[int, str]], by: Account, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.by = by
         revoke = self.fields["revoke"]
         assert isinstance(revoke, forms.MultipleChoiceField)
         revoke.choices = [(str(pk), words) for pk, words in grants]
@@ -115,7 +119,9 @@ class DecisionForm(forms.Form):
             cleaned["areas"] = list(found.values())
             self._name_unknown([code for code in codes if full_code(code) not in found])
         else:
-            places = {row.code: row for row in Institution.objects.filter(code__in=codes)}
+            # What lies out of one's reach reads like what is not there.
+            reach = Institution.objects.reached_by(self.by, REVIEW_RIGHT)
+            places = {row.code: row for row in reach.filter(code__in=codes)}
             cleaned["places"] = list(places.values())
             self._name_unknown([code for code in codes if code not in places])
         return cleaned

@@ -13,6 +13,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, OuterRef, Q
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations.models.accounts import Account, AccountState
 from kangwei.kernel.organisations.models.institutions import Institution
 from kangwei.kernel.organisations.models.regions import Region
@@ -116,7 +117,12 @@ class GrantQuerySet(ScopedQuerySet["Grant"]):
 
     def in_force(self, at: datetime) -> Self:
         """Grants that count at this moment. A loan ends with the grant it was lent from."""
-        lender = _in_force(at, "lent_from__") & Q(lent_from__account__state=AccountState.ACTIVE)
+        still = Q(lent_from__account__valid_until=None) | Q(
+            lent_from__account__valid_until__gt=clock.local_day(at)
+        )
+        lender = (
+            _in_force(at, "lent_from__") & Q(lent_from__account__state=AccountState.ACTIVE) & still
+        )
         return self.filter(_in_force(at) & (Q(lent_from=None) | lender), role__active=True)
 
 

@@ -188,10 +188,30 @@ def _deactivate(
 
 @transaction.atomic
 def enable_account(*, account: Account, by: Account | None, at: datetime, reason: str) -> Account:
+    """Let a disabled account be used again. One that is held for its review is not enabled here:
+    whoever keeps accounts may be the one who should have had them reviewed."""
+    return _activate(account, AccountState.DISABLED, by, at, reason)
+
+
+@transaction.atomic
+def lift_suspension(*, account: Account, by: Account | None, at: datetime, reason: str) -> Account:
+    """Let an account be used again whose yearly review was made up for (补年审)."""
+    return _activate(account, AccountState.SUSPENDED, by, at, reason)
+
+
+def _activate(
+    account: Account, held: AccountState, by: Account | None, at: datetime, reason: str
+) -> Account:
     _not_own(account, by)
     account = Account.objects.select_for_update().get(pk=account.pk)
     if account.state == AccountState.ACTIVE:
         raise AccountAlreadyActive(f"账号 {account.username} 已是正常状态。")
+    if account.state != held:
+        raise AccountNotActive(
+            f"账号 {account.username} 因未完成年审已暂停，请由上级机构在“用户年审”中作出结论。"
+            if account.state == AccountState.SUSPENDED
+            else f"账号 {account.username} 已停用，请由管理员启用。"
+        )
     if account.valid_until and account.valid_until <= clock.local_day(at):
         raise AccountUnfit(
             f"账号已于 {account.valid_until} 过期，请先修改有效期。", field="valid_until"

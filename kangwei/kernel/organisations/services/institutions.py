@@ -348,6 +348,10 @@ def merge_institutions(
     """Let one institution go into another: those below it, its people and accounts follow."""
     if institution.pk == into.pk:
         raise InstitutionUnfit(f"“{institution}”不能并入自身。", field="into")
+    # Two that go into each other at once would both be gone.
+    tree.lock_tree()
+    for one in (institution, into):
+        one.refresh_from_db(fields=["opened_on", "closed_on"])
     if by is not None and by.institution_id == institution.pk:
         raise InstitutionInUse("不能合并掉自己所在的机构，请由上级机构的管理员办理。")
     if not into.is_open(on):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from kangwei.kernel import clock
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.organisations.models import Account, Institution, Region, RegionLevel
 from kangwei.kernel.organisations.models.regions import LEVEL_DIGITS
@@ -136,6 +137,11 @@ def merge_regions(
 
     Answers how many institutions moved. Reports of earlier periods still find the old codes.
     """
+    if on > clock.local_day(at):
+        # Scope follows the region of an institution at once, so it must not change before its day.
+        raise RegionNotMergeable(
+            f"合并日期 {on} 尚未到来；请在合并当天办理，此前数据范围保持不变。", field="on"
+        )
     moved = 0
     for region in regions:
         if region.pk == into.pk:

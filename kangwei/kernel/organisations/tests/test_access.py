@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations import builtin, queries, services
 from kangwei.kernel.organisations.models import (
     Account,
@@ -300,6 +301,17 @@ def test_a_loan_gives_the_lenders_scope_and_ends_by_itself(
     assert seen_by(nurse) == {"县", "门诊"}
     after = queries.access_of(nurse, AT + timedelta(days=3))
     assert VIEW not in after.rights
+
+
+def test_a_loan_ends_on_the_day_the_lender_s_account_ends(county: Institution) -> None:
+    today = clock.local_day(AT)
+    chief = make.account(
+        institution=county, right=[LEND, VIEW], valid_until=today + timedelta(days=1)
+    )
+    nurse = make.account(institution=county)
+    lend(chief, nurse, chief.grants.get())
+    assert VIEW in queries.access_of(nurse, AT).rights
+    assert VIEW not in queries.access_of(nurse, AT + timedelta(days=1)).rights
 
 
 def test_a_loan_ends_with_the_grant_and_with_the_lender(county: Institution) -> None:

@@ -254,7 +254,9 @@ def test_states_change_once_and_need_a_reason() -> None:
     services.suspend_account(account=nurse, by=None, at=AT, reason="未年审")
     with pytest.raises(AccountNotActive, match="暂停"):
         services.suspend_account(account=nurse, by=None, at=AT, reason="再暂停")
-    services.enable_account(account=nurse, by=None, at=AT, reason="已补年审")
+    with pytest.raises(AccountNotActive, match="用户年审"):
+        services.enable_account(account=nurse, by=None, at=AT, reason="绕过年审")
+    services.lift_suspension(account=nurse, by=None, at=AT, reason="已补年审")
     nurse.refresh_from_db()
     assert (nurse.state, nurse.state_reason) == ("active", "")
     services.suspend_account(account=nurse, by=None, at=AT, reason="未年审")

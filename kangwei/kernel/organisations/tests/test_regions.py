@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
 
+from kangwei.kernel import clock
 from kangwei.kernel.organisations import queries, services
 from kangwei.kernel.organisations.models import Region
 from kangwei.kernel.organisations.services.regions import (
@@ -85,6 +86,16 @@ def test_merging_ends_the_region_and_moves_its_institutions() -> None:
     assert (old.valid_to, old.merged_into) == (DAY, new)
     assert old not in Region.objects.in_force(DAY)
     assert old in Region.objects.in_force(date(2026, 3, 1))
+
+
+def test_a_merger_is_done_on_its_day_because_scope_follows_at_once() -> None:
+    old, new = make.region("610126000000"), make.region("610117000000")
+    clinic = make.institution(region=old)
+    tomorrow = clock.local_day(AT) + timedelta(days=1)
+    with pytest.raises(RegionNotMergeable, match="尚未到来"):
+        services.merge_regions(regions=[old], into=new, on=tomorrow, by=None, at=AT)
+    clinic.refresh_from_db()
+    assert clinic.region == old
 
 
 def test_merging_is_refused_across_levels_twice_and_with_regions_below() -> None:

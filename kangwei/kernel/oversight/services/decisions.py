@@ -116,12 +116,13 @@ def _decide(
         raise ReasonMissing(
             f"对 {name} 作“{review.DECISION_WORDS[decision]}”须填写理由。", field="reason"
         )
+    if account.state == "disabled" and decision is not Decision.DISABLE:
+        raise AccountUnusable(f"{name} 已停用，只能作“停用”结论；需要恢复时请先由管理员启用账号。")
     if item.suspended_at and decision is not Decision.DISABLE:
         if not reason:
             raise ReasonMissing(f"{name} 已因逾期暂停，恢复使用须填写理由。", field="reason")
-        organisations.enable_account(account=account, by=by, at=at, reason=reason)
-    elif account.state == "disabled" and decision is not Decision.DISABLE:
-        raise AccountUnusable(f"{name} 已停用，只能作“停用”结论；需要恢复时请先由管理员启用账号。")
+        if account.state == "suspended":
+            organisations.lift_suspension(account=account, by=by, at=at, reason=reason)
     if decision is Decision.CHANGE:
         if not change:
             raise NothingChanged("请选择要收回的角色或要增加的角色；不需要调整时请选择“保留”。")

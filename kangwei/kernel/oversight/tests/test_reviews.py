@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from kangwei.kernel.organisations import services as organisations
 from kangwei.kernel.organisations.models import Account, AccountState
 from kangwei.kernel.organisations.tests import make as people
 from kangwei.kernel.oversight import queries, services, snapshots
@@ -383,6 +384,19 @@ def test_a_suspended_account_may_be_closed_for_good() -> None:
     nurse.refresh_from_db()
     assert nurse.state == AccountState.DISABLED
     assert make.item_of(nurse).state_on(late.date()) is State.DISABLED
+
+
+def test_an_account_disabled_while_suspended_is_not_brought_back_by_keeping_it() -> None:
+    tree = make.tree()
+    nurse = make.nurse(tree.clinic)
+    make.campaign(tree.city)
+    late = MARCH_2 + timedelta(days=91)
+    services.suspend_overdue(at=late)
+    organisations.disable_account(account=nurse, by=None, at=late, reason="查处")
+    with pytest.raises(refused.AccountUnusable):
+        keep(make.item_of(nurse), tree.inspector, late, reason="留用")
+    nurse.refresh_from_db()
+    assert nurse.state == AccountState.DISABLED
 
 
 def test_a_confirmed_account_is_never_suspended() -> None:

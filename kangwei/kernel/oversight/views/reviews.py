@@ -261,7 +261,7 @@ def sheet(request: HttpRequest, pk: int) -> HttpResponse:
         .select_related("role")
         .prefetch_related("institutions", "regions")
     ]
-    form = DecisionForm(request.POST or None, grants=grants)
+    form = DecisionForm(request.POST or None, grants=grants, by=me(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.decide(

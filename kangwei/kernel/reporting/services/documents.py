@@ -108,6 +108,8 @@ def generate_document(
     moment = cutoff or at
     if moment > at:
         raise WrongPeriod("数据截止时间不能晚于现在。", field="cutoff")
+    # Two people making the same document at once are told apart here: one makes it.
+    Institution.objects.select_for_update(of=("self",), no_key=True).get(pk=institution.pk)
     same = Document.objects.filter(
         kind=kind.code, period=read.text, institution=institution
     ).exclude(versions__state=DocumentVersion.State.DISCARDED)

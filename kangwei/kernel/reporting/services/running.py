@@ -289,10 +289,21 @@ def open_kept(*, result_id: uuid.UUID | str, report: Report, by: Account, at: da
     if row is None:
         raise ResultGone("这次查询的结果已过保留时间；请按同样条件重新查询。")
     content = msgspec.json.decode(storage.unpack(row.content, column="kept"))
+    if not _still_in_scope(report, content["covers"], content["everything"], by):
+        raise ResultGone("您的数据范围在查询之后有变化；请按同样条件重新查询。")
     result = storage.read_result(
         content["frame"].encode(), [one.encode() for one in content["chunks"]]
     )
     return Kept(row.pk, result, tuple(content["covers"]), content["everything"])
+
+
+def _still_in_scope(report: Report, covers: list[int], everything: bool, by: Account) -> bool:
+    """Does the account still reach all that it counted? A right taken back ends its results too."""
+    scope = by.scope(report.right)
+    if report.scope is None or scope.everything:
+        return True
+    held = scope.limit(Institution.objects.filter(pk__in=covers), "pk").count()
+    return not everything and held == len(covers)
 
 
 def forget_expired(*, at: datetime) -> int:
