@@ -13,6 +13,7 @@ from typing import Any
 
 from kangwei.kernel.audit import anchors, segments
 from kangwei.kernel.audit.anchors import SignedAnchor
+from kangwei.kernel.audit.display import object_title
 from kangwei.kernel.audit.rules.chain import GENESIS
 from kangwei.kernel.audit.rules.findings import Fault, Finding, LinkRow, Walk
 from kangwei.kernel.audit.wire import Connection, connect
@@ -305,8 +306,8 @@ class _Verification:
             " GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 50"
         ):
             self.report.remarks.append(
-                f"无业务操作的数据变更：{kind} 共 {count} 行（日志 #{first} 至 #{last}），"
-                f"数据库用户 {user}，程序 {application or '未注明'}。"
+                f"无业务操作的数据变更：{object_title(kind)} 共 {count} 行"
+                f"（日志 #{first} 至 #{last}），数据库用户 {user}，程序 {application or '未注明'}。"
             )
 
 

@@ -301,7 +301,7 @@ def test_rows_changed_by_hand_are_remarked_with_the_hand(journal: Path) -> None:
     report = verify(at=NOON)
     assert report.sound
     (remark,) = [line for line in report.remarks if "无业务操作" in line]
-    assert "calendar.localcalendar 共 1 行" in remark
+    assert "本地日历 共 1 行" in remark
     assert "psql" in remark
     found_rows = queries.search(queries.Criteria(without_act=True))
     assert [item.entry.object_id for item in found_rows.items] == ["byhand"]

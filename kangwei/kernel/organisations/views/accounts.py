@@ -185,6 +185,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         AccountChangeForm(request.POST or None, account=row, initial=initial),
         title=f"修改账号：{row.username}",
         do=do,
+        changes=row,
         back=_address(row.pk),
     )
 
