@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 
 from kangwei.kernel import clock
 from kangwei.kernel.api import services as keys
@@ -129,6 +130,29 @@ def test_a_local_administrator_resets_those_below_and_beside_him_and_nobody_abov
     for above in (chief, visiting):
         with pytest.raises(BeyondOwnAccess):
             services.reset_password(account=above, by=head, at=at, reason="想进去")
+
+
+# Personal data ----------------------------------------------------------------------------------
+
+
+def test_phones_are_shown_by_the_role_that_reaches_them_not_by_the_widest_one() -> None:
+    county = make.institution()
+    clinic = make.institution(parent=county)
+    below = make.institution(parent=clinic)
+    here, there = make.staff(clinic, phone="13911110001"), make.staff(below, phone="13922220002")
+    clerk = make.account(institution=clinic)
+    view = "organisations.view_staff"
+    make.grant(clerk, make.role(view, scope="own", masking_level=2))
+    make.grant(clerk, make.role(view, scope="subtree", masking_level=1))
+    browser = make.client(clerk)
+    listed = browser.get("/api/v1/organisations/staff").content.decode()
+    pages = [
+        browser.get(f"/organisations/staff/{row.pk}/").content.decode() for row in (here, there)
+    ]
+    columns = browser.get(reverse("admin:organisations_staff_changelist")).content.decode()
+    for text in (listed, "".join(pages), columns):
+        assert "13911110001" in text
+        assert "13922220002" not in text
 
 
 # What was given once ----------------------------------------------------------------------------

@@ -448,7 +448,7 @@ class StaffOut(Schema):
 
     @staticmethod
     def resolve_phone(row: Staff, context: dict[str, Any]) -> str:
-        level = context["request"].user.masking_level
+        level = context["request"].user.masking_level_for(row)
         return masking.mask_phone(str(row.phone), level) if row.phone else ""
 
 

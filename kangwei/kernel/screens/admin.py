@@ -314,7 +314,7 @@ class KwModelAdmin(ScopedChoices, UnfoldModelAdmin):  # type: ignore[misc]
 
             def shown(row: Any, column: str = column, mask: Any = mask) -> str:
                 value = getattr(row, column, "")
-                return str(mask(str(value), tables.masking_level.get())) if value else ""
+                return str(mask(str(value), tables.masking_level(row))) if value else ""
 
             shown.short_description = self.model._meta.get_field(column).verbose_name  # type: ignore[attr-defined]
             setattr(self, f"masked_{column}", shown)

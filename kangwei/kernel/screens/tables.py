@@ -26,14 +26,20 @@ Plain = str | int | float | Decimal | datetime | date | bool | None
 
 SHORT = 18
 
-#: How much of personal data the account of this request may see. Admin objects are shared by all
-#: threads, so the level travels beside them; nobody set means: nothing.
-masking_level: ContextVar[int] = ContextVar("kangwei_masking_level", default=0)
+#: For whom this request draws. Admin objects are shared by all threads, so the onlooker travels
+#: beside them; nobody set sees nothing of personal data.
+_onlooker: ContextVar[Any] = ContextVar("kangwei_onlooker", default=None)
 
 
 def shown_to(account: Any) -> None:
     """From here on in this request, cells are masked for this account."""
-    masking_level.set(getattr(account, "masking_level", 0))
+    _onlooker.set(account)
+
+
+def masking_level(row: models.Model) -> int:
+    """How much of this row's personal data whoever looks may see."""
+    level = getattr(_onlooker.get(), "masking_level_for", None)
+    return level(row) if level is not None else 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def read(
         value = getattr(row, field.name)
     mask = getattr(admin, "masked", {}).get(name)
     if mask and value:
-        value = mask(str(value), masking_level.get())
+        value = mask(str(value), masking_level(row))
     return field, attribute, value
 
 

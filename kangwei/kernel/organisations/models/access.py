@@ -238,6 +238,16 @@ class Access:
     def masking_level(self) -> int:
         return max((grant.masking_level for grant in self.grants), default=0)
 
+    def masking_level_at(self, institution_id: int | None) -> int:
+        """The widest of the grants that reach this institution: to see the phones of one's own
+        clinic in full is not to see the county's so."""
+        if institution_id is None or len({grant.masking_level for grant in self.grants}) < 2:
+            return self.masking_level
+        widest_first = sorted(self.grants, key=lambda grant: -grant.masking_level)
+        return next(
+            (one.masking_level for one in widest_first if one.scope.includes(institution_id)), 0
+        )
+
     @property
     def second_factor_required(self) -> bool:
         return any(grant.second_factor_required for grant in self.grants)

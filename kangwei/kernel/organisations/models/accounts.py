@@ -205,8 +205,12 @@ class Account(AbstractBaseUser):
 
     @property
     def masking_level(self) -> int:
-        """How much of personal data the screen shows: 0 nothing, 1 partly, 2 in full."""
+        """How much of personal data the screen shows at most: 0 nothing, 1 partly, 2 in full."""
         return self.access.masking_level
+
+    def masking_level_for(self, row: object) -> int:
+        """How much of this row's personal data the screen shows, by where it belongs."""
+        return self.access.masking_level_at(_institution_of(row))
 
     @property
     def second_factor_required(self) -> bool:

@@ -159,7 +159,6 @@ def institution(request: HttpRequest, pk: int) -> HttpResponse:
         "may_department": user.has_perm("organisations.manage_department", row),
         "may_staff": user.has_perm("organisations.manage_staff", row),
         "may_account": user.has_perm("organisations.manage_account", row),
-        "level": user.masking_level,
         "today": today,
     }
     match tab:

@@ -36,7 +36,7 @@ def _address(pk: int) -> str:
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     user = me(request)
     row = one(Staff.objects.visible_to(user).select_related("institution", "department"), pk)
-    level = user.masking_level
+    level = user.masking_level_for(row)
     pairs = [
         ("机构", row.institution.name),
         ("科室", row.department or ""),
