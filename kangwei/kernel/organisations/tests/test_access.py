@@ -18,7 +18,6 @@ from kangwei.kernel.organisations.models import (
     ScopeKind,
 )
 from kangwei.kernel.organisations.services.access import (
-    BeyondOwnAccess,
     DutiesConflict,
     GrantExists,
     GrantNotInForce,
@@ -30,6 +29,7 @@ from kangwei.kernel.organisations.services.access import (
     RoleUnfit,
 )
 from kangwei.kernel.organisations.services.accounts import AccountNotActive
+from kangwei.kernel.organisations.services.reach import BeyondOwnAccess
 from kangwei.kernel.organisations.tests import make
 
 pytestmark = pytest.mark.django_db

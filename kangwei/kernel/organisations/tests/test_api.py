@@ -143,6 +143,7 @@ def test_the_table_above_names_every_act_on_a_row() -> None:
         "/regions//rename",
         "/imports//confirm",
         "/imports//discard",
+        "/imports//passwords",
         "/regions//merge",
         "/roles//change",
         "/roles//retire",
