@@ -37,6 +37,7 @@ EXEMPT = {
     "kernel.notices.services.sending.probe": CLOCK,
     "kernel.notices.services.sending.record": CLOCK,
     "kernel.notices.services.sending.run": CLOCK,
+    "kernel.organisations.services.accounts.lift_suspension": PART,
     "kernel.organisations.services.accounts.suspend_account": PART,
     "kernel.organisations.services.importing.work_import": RUN,
     "kernel.organisations.services.institutions.rebuild_closure": COMMAND,

@@ -235,6 +235,7 @@ def test_nobody_but_the_clock_asks_for_the_time() -> None:
 #: Functions of services that are edges themselves, each with its reason.
 EDGES = {
     "kangwei/kernel/audit/services.py verify_journal": "notes when a long check ended",
+    "kangwei/kernel/organisations/services/importing.py work_import": "the body of a job",
     "kangwei/kernel/reporting/services/running.py work_long_report": "the body of a job",
 }
 

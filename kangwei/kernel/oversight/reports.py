@@ -36,6 +36,7 @@ from kangwei.kernel.reporting.declarations import (
     Paragraph,
     PeriodParameter,
     Rate,
+    Recurrence,
     Report,
     SectionKind,
     bars,
@@ -46,6 +47,8 @@ GROUP = "督查"
 PERIODS = PeriodParameter(
     kinds=("month", "quarter", "half_year", "year", "range"), default="current"
 )
+#: The month before is frozen in the night of the first, when nobody is waiting for the machine.
+MONTH_END = Recurrence("monthly", 2, 1)
 INSTITUTION = Column(key="institution", title="机构", definition="账号所属机构。")
 #: A line of the journal or of a ledger that a drill-down shows at most.
 MOST_BEHIND = 5_000
@@ -189,6 +192,7 @@ REVIEWS = Report(
         result, "institution", ["kept", "changed", "disabled", "open", "overdue"], stacked=True
     ),
     right=VIEW_RIGHT,
+    freeze=MONTH_END,
     scope="institution",
     order=10,
     notes=("按到期日归入统计期间。", "机构按账号纳入年审时的所属机构计。"),
@@ -341,6 +345,7 @@ ACTIVITY = Report(
     drill=activity_behind,
     chart=lambda result: bars(result, "institution", ["successes", "failures", "acts"], most=20),
     right="organisations.view_signinevent",
+    freeze=MONTH_END,
     scope="institution",
     order=20,
     notes=("机构按账号现在的所属机构计。", "用户名不存在的登录尝试不计入机构，见登录日志。"),
@@ -466,6 +471,7 @@ DELIVERIES = Report(
         result, "name", ["sent", "merged", "suppressed", "failed"], stacked=True
     ),
     right="notices.view_delivery",
+    freeze=MONTH_END,
     scope="institution",
     order=30,
     notes=("“已发送”指渠道受理，不代表对方已读。",),

@@ -618,6 +618,19 @@ def make_plan(request: ApiRequest, content: PlanIn) -> Any:
 
 
 @snapshots.act(
+    "/plans/offered/{code}",
+    right="reporting.manage_plan",
+    response=PlanOut,
+    summary="建立推荐的固化计划",
+)
+def start_offered_plan(request: ApiRequest, code: str) -> Any:
+    """按报表声明的时点，固化上一期；本机构已有该报表的计划时拒绝。"""
+    return plan_acts.start_offered_plan(
+        report=require(code, request.user), by=request.user, at=request.at
+    )
+
+
+@snapshots.act(
     "/plans/{number}/stop",
     right="reporting.manage_plan",
     rows=SnapshotPlan,

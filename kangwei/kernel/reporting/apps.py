@@ -14,7 +14,7 @@ class ReportingConfig(AppConfig):
         from kangwei.kernel.notices.registry import Template, Variable, register_template
         from kangwei.kernel.organisations.builtin import register_role_rights
 
-        from . import api, models, reports, schedules, shell  # noqa: F401  # schedules register
+        from . import api, chapter, models, reports, schedules, shell  # noqa: F401  # schedules register
         from .registry import register_report
 
         audit.register_acts(
@@ -104,3 +104,4 @@ class ReportingConfig(AppConfig):
         register_router("/snapshots", api.snapshots)
         register_router("/documents", api.documents)
         shell.register()
+        chapter.register()

@@ -50,12 +50,14 @@ def tell(random: Random, at: datetime, progress: Progress) -> None:
 
 
 def _lead() -> Account | None:
-    """The first of the shown accounts that plans, freezes and writes."""
-    for one in shown_accounts():
-        account = Account.objects.filter(username=one.username).first()
-        if account is not None and all(account.has_perm(right) for right in NEEDED):
-            return account
-    return None
+    """Of the shown accounts that plan, freeze and write, the one that sees the most reports."""
+    shown = [one.username for one in shown_accounts()]
+    able = [
+        account
+        for account in Account.objects.filter(username__in=shown).order_by("pk")
+        if all(account.has_perm(right) for right in NEEDED)
+    ]
+    return max(able, key=lambda account: len(queries.reports_for(account)), default=None)
 
 
 def _by_month(report: Report) -> PeriodParameter | None:

@@ -16,6 +16,7 @@ from .models import (
     DocumentVersion,
     Favourite,
     Snapshot,
+    SnapshotPlan,
     TypedText,
 )
 from .rules import blocks
@@ -28,6 +29,13 @@ from .rules.results import Result
 def reports_for(account: Account) -> list[Report]:
     """The reports an account may see, by group and order."""
     return [report for report in registry.reports() if account.has_perm(report.right)]
+
+
+def offered_plans(account: Account) -> list[Report]:
+    """Reports that name their best moment to be frozen, and have no plan in this house yet."""
+    planned = SnapshotPlan.objects.filter(active=True, institution=account.institution_id)
+    taken = set(planned.values_list("report", flat=True))
+    return [one for one in reports_for(account) if one.freeze and one.code not in taken]
 
 
 def document_kinds_for(account: Account) -> list[DocumentKind]:

@@ -61,6 +61,11 @@ class WrongPlan(Invalid):
     title = "计划有误"
 
 
+class AlreadyPlanned(Refusal):
+    code = "reporting.already_planned"
+    title = "已有固化计划"
+
+
 class AlreadySubscribed(Refusal):
     code = "reporting.already_subscribed"
     title = "已经订阅"

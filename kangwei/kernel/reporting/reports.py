@@ -19,6 +19,7 @@ from .rules.declarations import (
     PeriodParameter,
     Report,
 )
+from .rules.recurrence import Recurrence
 from .rules.results import Result
 
 #: Column → the acts it counts.
@@ -150,5 +151,6 @@ USAGE = Report(
     right="reporting.view_usage",
     scope="institution",
     order=900,
+    freeze=Recurrence("monthly", 2, 1),
     notes=("统计以使用记录为准，记录只增不改。", "机构按操作人所在机构计。"),
 )

@@ -22,6 +22,7 @@ urlpatterns = [
     path("snapshots/<int:number>/export/", snapshots.export_snapshot, name="export_snapshot"),
     path("snapshots/<int:number>/print/", snapshots.print_snapshot, name="print_snapshot"),
     path("plans/", snapshots.plans, name="plans"),
+    path("plans/offered/<str:code>/", snapshots.start_offered, name="start_offered_plan"),
     path("plans/<int:number>/stop/", snapshots.stop, name="stop_plan"),
     path("subscriptions/", snapshots.subscriptions, name="subscriptions"),
     path("subscriptions/<int:number>/cancel/", snapshots.unsubscribe, name="unsubscribe"),

@@ -287,7 +287,8 @@ class Report:
     `key` names the columns that tell one row from another (for comparison and drill-down).
     `scope` is the path from the counted model to its institution; None: not tied to institutions.
     `version` is raised whenever the way of counting changes; a snapshot keeps the version it was
-    made with. `long=True` runs in the background. `limit` is the most rows it may return.
+    made with. `long=True` runs in the background. `limit` is the most rows it may return. `freeze`
+    is when it is best frozen: offered as a plan that one click starts.
     """
 
     code: str

@@ -16,6 +16,7 @@ from .plans import (
     carry_out_plans,
     carry_out_subscriptions,
     plan_snapshots,
+    start_offered_plan,
     stop_plan,
     subscribe,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "run_report",
     "seal_version",
     "start_long_report",
+    "start_offered_plan",
     "stop_plan",
     "subscribe",
     "upload_template",

@@ -21,9 +21,16 @@ from kangwei.kernel.notices.rules.targets import Target
 from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.refusals import Refusal
 
+from .. import queries
 from ..models import Snapshot, SnapshotPlan, Subscription
 from ..models.results import UseAct
-from ..refusals import AlreadyStopped, AlreadySubscribed, ReportNotPermitted, WrongPlan
+from ..refusals import (
+    AlreadyPlanned,
+    AlreadyStopped,
+    AlreadySubscribed,
+    ReportNotPermitted,
+    WrongPlan,
+)
 from ..rules.declarations import PeriodParameter, Report
 from ..rules.periods import CURRENT, PREVIOUS, parse
 from ..rules.recurrence import FREQUENCY_TITLES, Recurrence
@@ -110,6 +117,21 @@ def plan_snapshots(
         detail={"report": report.code, "when": recurrence.label},
     )
     return plan
+
+
+@transaction.atomic
+def start_offered_plan(*, report: Report, by: Account, at: datetime) -> SnapshotPlan:
+    """Start the plan a report offers: the period before, at the moment it names."""
+    when = report.freeze
+    if when is None:
+        raise WrongPlan(f"“{report.title}”没有推荐的固化计划，请自行填写周期。", field="report")
+    if report not in queries.offered_plans(by):
+        raise AlreadyPlanned(f"本机构已有“{report.title}”的固化计划；如需另一种周期，请自行建立。")
+    before = {one.key: PREVIOUS for one in report.parameters if isinstance(one, PeriodParameter)}
+    return plan_snapshots(
+        report=report, name="", parameters=before, frequency=when.frequency, hour=when.hour,
+        day=when.day, by=by, at=at,
+    )  # fmt: skip
 
 
 @transaction.atomic

@@ -28,7 +28,13 @@ from ..services.exporting import (
     mask_for,
     print_result,
 )
-from ..services.plans import cancel_subscription, plan_snapshots, stop_plan, subscribe
+from ..services.plans import (
+    cancel_subscription,
+    plan_snapshots,
+    start_offered_plan,
+    stop_plan,
+    subscribe,
+)
 from ..services.running import open_kept, require
 from ..services.snapshots import compare_results, compare_with_now, freeze
 from .drawing import comparison_table, table, with_query
@@ -246,9 +252,18 @@ def plans(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": [_repeating(one, clock.now()) for one in rows],
         "tabs": tabs("plans"),
-        "reports": queries.reports_for(by),
+        "offered": queries.offered_plans(by),
     }
     return page(request, "reporting/plans.html", context, title="固化计划")
+
+
+@work_page(right="reporting.manage_plan")
+@require_POST
+def start_offered(request: HttpRequest, code: str) -> HttpResponse:
+    by = who(request)
+    made = start_offered_plan(report=require(code, by), by=by, at=clock.now())
+    messages.success(request, f"已建立固化计划“{made.name}”：{made.recurrence.label}执行。")
+    return HttpResponseRedirect(reverse("reporting:plans"))
 
 
 def _repeating(row: SnapshotPlan | Subscription, at: datetime) -> dict[str, Any]:
