@@ -311,6 +311,13 @@ class Migration(migrations.Migration):
                 ),
                 ("late", models.BooleanField(default=False, verbose_name="迟到")),
                 ("round", models.PositiveSmallIntegerField(default=0, verbose_name="第几次重发")),
+                ("only_here", models.BooleanField(default=False, verbose_name="只走本渠道")),
+                (
+                    "secret",
+                    kangwei.kernel.crypto.fields.EncryptedTextField(
+                        blank=True, default="", verbose_name="仅接收人可见"
+                    ),
+                ),
                 ("read_at", models.DateTimeField(blank=True, null=True, verbose_name="阅读时间")),
                 (
                     "account",
