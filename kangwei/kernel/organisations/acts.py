@@ -44,6 +44,7 @@ ACTS = {
     "organisations.role.created": "新建角色",
     "organisations.role.changed": "修改角色",
     "organisations.role.retired": "停用角色",
+    "organisations.role.filled": "随版本写入内置数据",
     "organisations.grant.given": "授予角色",
     "organisations.grant.revoked": "收回授权",
     "organisations.grant.lent": "借出授权",

@@ -36,7 +36,10 @@ def _fill_tables(app_config: AppConfig, **_: Any) -> None:
     """After the last app: its permissions exist by then."""
     from django.apps import apps
 
+    from kangwei.kernel import clock
+    from kangwei.kernel.audit import services as audit
     from kangwei.kernel.organisations import builtin
 
     if app_config.name == list(apps.get_app_configs())[-1].name:
-        builtin.fill_tables()
+        with audit.origin(channel="command"):
+            builtin.fill_tables(at=clock.now())

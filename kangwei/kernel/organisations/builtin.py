@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.db import models, transaction
 from django.utils import translation
 
+from kangwei.kernel.audit import services as audit
 from kangwei.kernel.organisations.models import InstitutionKind, Role, SecurityPolicy
 
 DATA = Path(__file__).parent / "data"
@@ -35,22 +38,46 @@ def read(name: str) -> dict[str, Any]:
     return content
 
 
-def fill_tables() -> None:
-    """Bring the tables in line with the files; may run any number of times."""
+@transaction.atomic
+def fill_tables(*, at: datetime) -> None:
+    """Bring the tables in line with the files; may run any number of times.
+
+    What changed is one act of the system, so that nobody takes it for a hand in the database.
+    """
     # Commands speak English; names of models must be read in the language of the screens.
     with translation.override(settings.LANGUAGE_CODE):
         name_default_permissions()
-    fill_kinds()
-    fill_roles()
-    SecurityPolicy.objects.get_or_create(pk=1)
+    filled = {"kinds": fill_kinds(), "roles": fill_roles(), "policies": fill_policy()}
+    if any(filled.values()):
+        audit.record(act="organisations.role.filled", at=at, detail=filled)
 
 
-def fill_kinds() -> None:
-    for order, kind in enumerate(read("institution_kinds.json")["kinds"]):
-        InstitutionKind.objects.update_or_create(
-            code=kind["code"],
-            defaults={"name": kind["name"], "group": kind["group"], "order": order},
+def follow(model: type[models.Model], key: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Make or change the row of this key; whether anything had to be written."""
+    row, made = model._base_manager.get_or_create(**key, defaults=dict(values))
+    stale = [name for name, value in values.items() if getattr(row, name) != value]
+    for name in stale:
+        setattr(row, name, values[name])
+    if stale:
+        row.save()
+    return made or bool(stale)
+
+
+def fill_kinds() -> int:
+    """How many kinds were new or different."""
+    return sum(
+        follow(
+            InstitutionKind,
+            {"code": kind["code"]},
+            {"name": kind["name"], "group": kind["group"], "order": order},
         )
+        for order, kind in enumerate(read("institution_kinds.json")["kinds"])
+    )
+
+
+def fill_policy() -> int:
+    """The policy's own defaults, once; afterwards it is the site's."""
+    return int(follow(SecurityPolicy, {"pk": 1}, {}))
 
 
 def all_rights() -> set[str]:
@@ -64,12 +91,14 @@ def expand(patterns: Iterable[str], rights: Iterable[str]) -> list[str]:
     return sorted(right for right in rights if any(fnmatchcase(right, p) for p in wanted))
 
 
-def fill_roles() -> None:
+def fill_roles() -> int:
+    """How many built-in roles were new or different."""
     rights = all_rights()
-    for order, role in enumerate(read("roles.json")["roles"]):
-        Role.objects.update_or_create(
-            code=role["code"],
-            defaults={
+    return sum(
+        follow(
+            Role,
+            {"code": role["code"]},
+            {
                 "name": role["name"],
                 "description": role["description"],
                 "rights": expand([*role["rights"], *_role_rights.get(role["code"], [])], rights),
@@ -83,6 +112,8 @@ def fill_roles() -> None:
                 "order": order,
             },
         )
+        for order, role in enumerate(read("roles.json")["roles"])
+    )
 
 
 DEFAULT_ACTIONS = {"add": "新增", "change": "修改", "delete": "删除", "view": "查看"}
