@@ -25,7 +25,7 @@ from kangwei.kernel.notices.services.escalating import (
     stop_escalation,
     stop_escalations_of,
 )
-from kangwei.kernel.notices.services.notifying import notify
+from kangwei.kernel.notices.services.notifying import notify, tell_directly
 from kangwei.kernel.notices.services.policies import LevelSpec, save_policy
 from kangwei.kernel.notices.services.sending import resend
 
@@ -55,6 +55,7 @@ __all__ = [
     "start_escalation",
     "stop_escalation",
     "stop_escalations_of",
+    "tell_directly",
     "test_channel",
     "verify_by_hand",
 ]
