@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.refusals import Refusal
 from kangwei.kernel.screens.pages import answer_refusal
+from kangwei.web.errors import bad_request
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -103,6 +104,24 @@ def policy(nonce: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in parts.items()).replace(
         "{nonce}", f"'nonce-{nonce}'"
     )
+
+
+class ZeroCharacterMiddleware:
+    """A zero character (空字符) is in no text a person writes, and PostgreSQL cannot store it: said
+    here once, so that no page has to think of it. The API says so itself, in its own form."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *args: object) -> HttpResponse | None:
+        if request.path.startswith("/api/"):
+            return None
+        given = [*request.GET.lists(), *request.POST.lists(), ("path", [request.path])]
+        found = any("\x00" in text for name, values in given for text in (name, *map(str, values)))
+        return bad_request(request) if found else None
 
 
 class OriginMiddleware:

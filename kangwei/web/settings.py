@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "kangwei.kernel.organisations.middleware.SessionGuard",
+    "kangwei.web.middleware.ZeroCharacterMiddleware",
     "kangwei.web.middleware.OriginMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -241,6 +241,13 @@ def test_a_borrowed_browser_cannot_guess_the_password_or_the_code_without_end() 
     assert failures(keeper) == 5
 
 
+def test_a_zero_character_in_a_form_is_refused_and_leaves_nothing() -> None:
+    sent = {"username": "nurse\x00", "password": "Wrong-1x"}
+    answer = Client().post("/sign-in/", sent)
+    assert answer.status_code == 400
+    assert not SignInEvent.objects.filter(username__startswith="nurse").exists()
+
+
 # Secrets at rest --------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db import transaction
 from django.urls import reverse
 
 from kangwei.kernel.api.registry import operations
@@ -209,3 +210,37 @@ def test_a_stranger_s_row_named_in_the_content_of_an_act_is_not_taken(
         answer = browser.post(f"/api/v1/{path}", data=content, content_type="application/json")
         assert answer.status_code in {404, 422}, (path, answer.status_code, answer.content.decode())
         assert leaks(answer) == [], path
+
+
+ODD = [
+    "page=-1", "page=abc", "page=99999999999999999999999", "q=%00", "q=%27%3B%20DROP%20TABLE--",
+    "o=999.-999", "sort=%27%3B--", "tab=%00", "right=%00", "size=%00", "day=2026-13-45",
+    "month=9999-99", "first=0000-00-00", "period=%00", "institution=99999999999999999999",
+    "institution=%00", "report=%00", "result=%00", "kind=%00", "state=%00", "account=%00",
+    "since=%00", "until=9999-12-31T23%3A59%3A59", "object_id=%00", "text=%00",
+    "next=//evil.example",
+    "compare=%00", "column=%00", "page=%E0%80%80", "year=99999", "institution=-1",
+]  # fmt: skip
+
+
+def test_odd_parameters_never_break_a_page(house: House, warden: Account) -> None:
+    """Whoever plays with an address gets a page or a refusal, never a fault."""
+    boss = make.client(warden)
+    places = [
+        "/" + address
+        for address, view in pages(urls.urlpatterns)
+        if "<" not in address and getattr(view, "kw_work_page", False)
+    ]
+    places += [reverse(f"{name}_changelist") for name in lists()]
+    broken = []
+    for place in places:
+        for odd in ODD:
+            with transaction.atomic():
+                try:
+                    status = boss.get(f"{place}?{odd}").status_code
+                except Exception as fault:
+                    status = type(fault).__name__
+                transaction.set_rollback(True)
+            if not isinstance(status, int) or status >= 500:
+                broken.append((place, odd, status))
+    assert broken == []
