@@ -24,9 +24,12 @@ class ChangedMeanwhile(Refusal):
     title = "已被他人修改"
 
 
-def version(row: models.Model) -> str:
-    """A digest of the row as stored; any change to any column changes it."""
-    stored = type(row)._base_manager.filter(pk=row.pk).values_list().first()
+def version(row: models.Model, *beside: models.QuerySet[Any]) -> str:
+    """A digest of the row as stored, and of the rows `beside` it that the same form saves."""
+    stored = [
+        list(rows.order_by("pk").values_list())
+        for rows in (type(row)._base_manager.filter(pk=row.pk), *beside)
+    ]
     return hashlib.sha256(repr(stored).encode()).hexdigest()[:32]
 
 
@@ -38,13 +41,13 @@ def who_changed(row: models.Model) -> str:
     return "其他人"
 
 
-def refuse_if_changed(row: models.Model, seen: str) -> None:
+def refuse_if_changed(row: models.Model, seen: str, *beside: models.QuerySet[Any]) -> None:
     """Lock the row and compare it with what the form was opened on; inside the act's transaction.
 
     A form that states no version was not opened on a row, and is not judged.
     """
     type(row)._base_manager.select_for_update().filter(pk=row.pk).first()
-    if seen and version(row) != seen:
+    if seen and version(row, *beside) != seen:
         raise ChangedMeanwhile(
             f"{who_changed(row)}修改了这条记录，您的修改没有保存；"
             "请重新打开本页，在最新内容上修改。"

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.forms import formset_factory
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -33,6 +34,7 @@ from kangwei.kernel.notices.models import (
     ChannelKind,
     DutyRoster,
     EscalationPolicy,
+    RosterTurn,
     Substitution,
     TemplateVersion,
     Watch,
@@ -43,6 +45,7 @@ from kangwei.kernel.organisations.models import Account
 from kangwei.kernel.organisations.queries import one
 from kangwei.kernel.organisations.views.acting import act, me
 from kangwei.kernel.refusals import Refusal
+from kangwei.kernel.screens import locking
 from kangwei.kernel.screens.pages import page, work_page
 
 CHANNEL, ROSTER, POLICY = (
@@ -123,7 +126,16 @@ def _edit_channel(request: HttpRequest, row: Channel, preset: str) -> HttpRespon
         else reverse("admin:notices_channel_changelist")
     )
     title = f"修改渠道 {row.name}" if row.pk else f"新增{row.get_kind_display()}渠道"
-    return act(request, form, title=title, do=do, back=back, intro=row.proof)
+    return act(
+        request,
+        form,
+        title=title,
+        do=do,
+        changes=row if row.pk else None,
+        beside=[Channel.keepers.through.objects.filter(channel=row.pk)],
+        back=back,
+        intro=row.proof,
+    )
 
 
 @work_page(right=CHANNEL)
@@ -267,7 +279,15 @@ def edit_roster(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         if pk
         else reverse("admin:notices_dutyroster_changelist")
     )
-    return act(request, form, title="修改值班表" if pk else "新增值班表", do=do, back=back)
+    return act(
+        request,
+        form,
+        title="修改值班表" if pk else "新增值班表",
+        do=do,
+        changes=row if pk else None,
+        beside=[RosterTurn.objects.filter(roster=pk)],
+        back=back,
+    )
 
 
 @work_page(right=ROSTER)
@@ -334,14 +354,18 @@ def edit_policy(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         initial=lines_of(row) if pk else [],
         form_kwargs={"choices": target_choices(me(request))},
     )
+    seen = request.POST.get(locking.FIELD, "")
     if request.method == "POST" and form.is_valid() and lines.is_valid():
         try:
-            saved = services.save_policy(
-                policy=form.instance,
-                levels=levels_of([line.cleaned_data for line in lines]),
-                by=me(request),
-                at=clock.now(),
-            )
+            with transaction.atomic():
+                if pk:  # a saved ladder has a new version, so its lines need no look of their own
+                    locking.refuse_if_changed(row, seen)
+                saved = services.save_policy(
+                    policy=form.instance,
+                    levels=levels_of([line.cleaned_data for line in lines]),
+                    by=me(request),
+                    at=clock.now(),
+                )
         except Refusal as refusal:
             form.add_error(None, refusal.message)
         else:
@@ -350,6 +374,8 @@ def edit_policy(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     context = {
         "form": form,
         "lines": lines,
+        "version_field": locking.FIELD,
+        "version": pk and (seen or locking.version(row)),
         "back": reverse("notices:policy", args=[pk])
         if pk
         else reverse("admin:notices_escalationpolicy_changelist"),

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from kangwei.kernel.organisations.models import Institution
+from kangwei.kernel.organisations.models import Institution, SecurityPolicy
 from kangwei.kernel.organisations.tests import make
 
 pytestmark = pytest.mark.django_db
@@ -38,3 +38,17 @@ def test_the_slower_of_two_editors_is_told_who_was_faster() -> None:
         assert late.status_code == 422
         assert "修改了这条记录，您的修改没有保存" in late.content.decode()
     assert Institution.objects.get(pk=clinic.pk).address == "小寨路 1 号"
+
+
+def test_the_security_policy_is_guarded_too() -> None:
+    rights = ["organisations.view_securitypolicy", "organisations.change_securitypolicy"]
+    browser = make.client(make.account(name="王芳", right=rights))
+    address = "/organisations/security-policy/"
+    form = browser.get(address).context["form"]
+    sent = {field.html_name: field.value() for field in form}
+    sent["_kw_version"] = opened(browser, address)
+    SecurityPolicy.objects.update(session_limit=2)
+    late = browser.post(address, sent | {"session_limit": 1})
+    assert late.status_code == 422
+    assert "您的修改没有保存" in late.content.decode()
+    assert SecurityPolicy.objects.get().session_limit == 2

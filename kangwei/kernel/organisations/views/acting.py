@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
@@ -36,6 +36,7 @@ def act(
     intro: str = "",
     danger: bool = False,
     changes: models.Model | None = None,
+    beside: Sequence[models.QuerySet[Any]] = (),
     template: str = "organisations/act.html",
     **context: Any,
 ) -> HttpResponse:
@@ -43,7 +44,7 @@ def act(
 
     `do` answers the sentence to show after it, or a whole page. A refusal goes to the field it
     names, or above the form. A form that `changes` a row is refused when somebody else saved the
-    row since the form was opened.
+    row, or the rows `beside` it that the form saves too, since the form was opened.
     """
     seen = request.POST.get(locking.FIELD, "")
     if request.method == "POST" and form.is_valid():
@@ -52,7 +53,7 @@ def act(
                 outcome = do(form.cleaned_data)
             else:
                 with transaction.atomic():
-                    locking.refuse_if_changed(changes, seen)
+                    locking.refuse_if_changed(changes, seen, *beside)
                     outcome = do(form.cleaned_data)
         except NotFound:
             raise
@@ -75,7 +76,7 @@ def act(
             "danger": danger,
             "multipart": form.is_multipart(),
             "version_field": locking.FIELD,
-            "version": changes and (seen or locking.version(changes)),
+            "version": changes and (seen or locking.version(changes, *beside)),
             **context,
         },
         title=title,

@@ -166,6 +166,7 @@ def policy(request: HttpRequest) -> HttpResponse:
         form,
         title="登录安全策略",
         do=do,
+        changes=row,
         back=reverse("organisations:policy"),
         intro="各项数值不能低于等保三级的要求；修改立即生效并记入审计日志。",
         template="organisations/policy.html",
