@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -91,7 +92,7 @@ class Received:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Standin:
+class Standin(ABC):
     """One played service. Subclasses answer a request and say how they refuse."""
 
     title: str
@@ -103,11 +104,11 @@ class Standin:
         self.clock = clock
         self._lock = threading.Lock()
 
-    def answer(self, request: Request) -> Reply:
-        raise NotImplementedError
+    @abstractmethod
+    def answer(self, request: Request) -> Reply: ...
 
-    def refusal(self, code: int) -> Reply:
-        raise NotImplementedError
+    @abstractmethod
+    def refusal(self, code: int) -> Reply: ...
 
     def behave(self, **values: Any) -> None:
         self.behaviour = Behaviour.read(values)

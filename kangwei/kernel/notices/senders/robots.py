@@ -7,6 +7,7 @@ was taken. Their limits count bytes of UTF-8, not characters.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -65,18 +66,18 @@ BUSY = {"-1", "9500"}
 PROBE = "康维：通知渠道恢复检测，收到即表示渠道已恢复。"
 
 
-class Robot:
+class Robot(ABC):
     """A robot: one POST of JSON, and a code in the answer."""
 
     name: str
     errors: Mapping[str, str]
     code_fields: tuple[str, ...]
 
-    def url(self, line: Line, at: datetime) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def url(self, line: Line, at: datetime) -> str: ...
 
-    def body(self, line: Line, message: Message, at: datetime) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def body(self, line: Line, message: Message, at: datetime) -> dict[str, Any]: ...
 
     def send(self, line: Line, recipient: str, message: Message, at: datetime) -> Outcome:
         outcome, answer = call(

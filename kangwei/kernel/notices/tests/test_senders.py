@@ -16,7 +16,7 @@ from kangwei.kernel.notices.presets import presets
 from kangwei.kernel.notices.rules.delivery import Verdict
 from kangwei.kernel.notices.senders import Line, Message, base
 from kangwei.kernel.notices.senders.templated import BadRecipe, Recipe
-from kangwei.standins.base import Request, Standin, playing
+from kangwei.standins.base import Reply, Request, Standin, playing
 from kangwei.standins.mail import Mail, playing_mail
 from kangwei.standins.robots import DingTalk, Feishu, WeCom
 from kangwei.standins.sms import Sms
@@ -254,9 +254,10 @@ def test_a_page_instead_of_an_answer_is_no_success() -> None:
         title = "portal"
 
         def answer(self, request: Request) -> Any:
-            from kangwei.standins.base import Reply
-
             return Reply("<html>please sign in</html>")
+
+        def refusal(self, code: int) -> Reply:
+            return Reply("<html>no entry</html>")
 
     with playing(Portal()) as url:
         outcome = senders.send("dingtalk", robot_line(url), "", MESSAGE, now())
@@ -334,9 +335,10 @@ def test_tencent_signature_follows_its_chain_of_keys() -> None:
         title = "tencent"
 
         def answer(self, request: Request) -> Any:
-            from kangwei.standins.base import Reply
-
             return Reply({"Response": {"SendStatusSet": [{"Code": "Ok"}]}})
+
+        def refusal(self, code: int) -> Reply:
+            return Reply({"Response": {"Error": {"Code": str(code)}}})
 
     found = preset("tencent-sms")
     at = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -432,7 +433,7 @@ def _judge(kind: str, by: Account, at: datetime) -> Judge:
     return (_InstitutionJudge if kind == ImportKind.INSTITUTIONS else _AccountJudge)(by, at)
 
 
-class _Judge:
+class _Judge(ABC):
     columns: Sequence[Column]
 
     def __init__(self, by: Account, at: datetime) -> None:
@@ -449,8 +450,8 @@ class _Judge:
         self.judge(number, values)
         return self.found
 
-    def judge(self, number: int, values: Values) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def judge(self, number: int, values: Values) -> None: ...
 
     def wrong(self, key: str, reason: str | None) -> None:
         if reason:
