@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,16 @@ class Names:
             model: {str(row.pk): str(row) for row in model._base_manager.filter(pk__in=keys)}
             for model, keys in wanted.items()
         }
+        self._codes: dict[tuple[str, str], Mapping[str, str]] = {}
+
+    def of_codes(self, object_type: str, column: str) -> Mapping[str, str] | None:
+        """Titles of the codes this field lists; None for a field that lists none."""
+        titles = registry.code_titles(object_type, column)
+        if titles is None:
+            return None
+        if (object_type, column) not in self._codes:
+            self._codes[object_type, column] = titles()
+        return self._codes[object_type, column]
 
     def of(self, model: type[models.Model], key: Any) -> str:
         return self._titles.get(model, {}).get(str(key), f"#{key}")
@@ -96,6 +106,14 @@ def _shown(field: models.Field[Any, Any] | None, value: Any, names: Names) -> st
     return str(value)
 
 
+def _listed(before: Any, after: Any, titles: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """What went from a list of codes and what came, in words; what stayed is not repeated."""
+    was, became = list(before or []), list(after or [])
+    gone = [titles.get(code, code) for code in was if code not in became]
+    come = [titles.get(code, code) for code in became if code not in was]
+    return "、".join(gone) or None, "、".join(come) or None
+
+
 def field_changes(change: Entry, names: Names, *, prefix: str = "") -> list[FieldChange]:
     """The fields of one changed row, in the order of the model."""
     model = registry.model_of(change.object_type)
@@ -106,10 +124,15 @@ def field_changes(change: Entry, names: Names, *, prefix: str = "") -> list[Fiel
         field = _field(model, column)
         if field is not None and (field.primary_key or field.generated):
             continue
-        old = _shown(field, before.get(column), names)
-        new = _shown(field, after.get(column), names)
+        label = str(field.verbose_name) if field is not None else column
+        titles = names.of_codes(change.object_type, column)
+        if titles is not None:
+            old, new = _listed(before.get(column), after.get(column), titles)
+            label += "（变动项）" if change.operation == Entry.Operation.UPDATE else ""
+        else:
+            old = _shown(field, before.get(column), names)
+            new = _shown(field, after.get(column), names)
         if old is None and new is None:
             continue
-        label = str(field.verbose_name) if field is not None else column
         shown.append(FieldChange(f"{prefix}{label}", old, new))
     return shown

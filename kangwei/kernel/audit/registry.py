@@ -45,6 +45,7 @@ _acts: dict[str, str] = {}
 _journalled: dict[str, Journalled] = {}
 _exempt: dict[str, str] = {}
 _segments: dict[str, Segment] = {}
+_code_titles: dict[tuple[str, str], Callable[[], Mapping[str, str]]] = {}
 
 
 def register_acts(titles: Mapping[str, str]) -> None:
@@ -87,6 +88,17 @@ def model_of(object_type_: str) -> type[models.Model] | None:
         return apps.get_model(object_type_)
     except (LookupError, ValueError):
         return None
+
+
+def name_codes(
+    model: type[models.Model], field: str, titles: Callable[[], Mapping[str, str]]
+) -> None:
+    """This field holds a list of codes; a history shows their titles instead."""
+    _code_titles[object_type(model), field] = titles
+
+
+def code_titles(object_type_: str, field: str) -> Callable[[], Mapping[str, str]] | None:
+    return _code_titles.get((object_type_, field))
 
 
 def journal(model: type[models.Model], hidden: Sequence[str] = ()) -> None:

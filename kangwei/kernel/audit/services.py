@@ -28,6 +28,7 @@ from kangwei.kernel.audit.registry import (
     act_title,
     exempt,
     journal,
+    name_codes,
     register_acts,
     segment,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "ensure_partitions",
     "exempt",
     "journal",
+    "name_codes",
     "origin",
     "purge_month",
     "record",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kangwei.kernel.audit import services as audit
 from kangwei.kernel.organisations import models as m
+from kangwei.kernel.organisations.queries import right_titles
 
 ACTS = {
     "organisations.region.added": "新增区划",
@@ -64,6 +65,7 @@ def register() -> None:
         *(m.Grant.institutions.through, m.Grant.regions.through, m.SecurityPolicy),
     ):
         audit.journal(model)
+    audit.name_codes(m.Role, "rights", right_titles)
     audit.journal(m.Account, hidden=("signature",))
     audit.exempt(m.InstitutionClosure, "由隶属关系推算，可随时重建")
     audit.exempt(m.PastPassword, "只存密码摘要，修改密码另有操作记录")

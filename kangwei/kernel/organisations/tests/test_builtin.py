@@ -17,7 +17,7 @@ from psycopg import sql
 
 from kangwei.kernel.audit import queries as audit
 from kangwei.kernel.audit.models import Entry
-from kangwei.kernel.organisations import builtin
+from kangwei.kernel.organisations import builtin, queries
 from kangwei.kernel.organisations.models import Role
 
 AT = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -89,3 +89,18 @@ def test_the_journal_of_a_fresh_installation_has_nothing_unexplained(
         ).fetchall()
     assert ("organisations.role.filled",) in acts
     assert strays == []
+
+
+@pytest.mark.django_db
+def test_the_history_of_a_role_names_rights_by_their_titles() -> None:
+    role = Role.objects.get(code="auditor")
+    right, title = next(
+        item for item in queries.right_titles().items() if item[0] not in role.rights
+    )
+    kept = queries.right_titles()[role.rights[0]]
+    Role.objects.filter(pk=role.pk).update(rights=[*role.rights, right])
+    (change,) = audit.history(role)[0].changes
+    assert (change.label, change.old, change.new) == ("功能权限（变动项）", None, title)
+    assert kept not in str(change)
+    builtin.fill_tables(at=AT)
+    assert title in {change.old for entry in audit.history(role) for change in entry.changes}
