@@ -259,6 +259,7 @@ def _evening(
     }  # fmt: skip
     ended = start_escalation(
         policy=policies["alert-critical"], subject=place, at=begun, context=context,
+        label="接种系统主数据库连接数超限",
         institution_id=place.pk,
     )  # fmt: skip
     sending.run(now=lambda: begun)
@@ -273,6 +274,7 @@ def _evening(
     sending.run(now=lambda: begun + timedelta(minutes=45))
     start_escalation(
         policy=policies["cold-chain"], subject=place, at=at - timedelta(minutes=1),
+        label="二号冷库冷链温度超限演练",
         context={
             "system": "冷链监测", "asset": "二号冷库", "what": "温度 9.4℃，高于 8℃ 已 12 分钟",
             "value": "9.4 / 8.0 ℃", "number": f"C-{at:%Y%m%d}-0003",

@@ -30,6 +30,14 @@ SECRETS: dict[str, dict[str, str]] = {
     "email": {"password": "邮箱密码或授权码（可不填）"},
     "webhook": {"secret": "签名密钥"},
 }
+#: What a kept secret is called where its kind of channel gives it no fuller label.
+SECRET_WORDS = {"secret": "密钥", "token": "令牌", "password": "密码"}
+
+
+def secret_word(name: str) -> str:
+    return SECRET_WORDS.get(name, name)
+
+
 HELP = {
     "dingtalk": "可选参数：keyword（自定义关键词）、ca_pem（内部证书）。",
     "wecom": "可选参数：ca_pem（内部证书）。",
@@ -113,7 +121,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
         named = dict(SECRETS.get(kind) or (described or {}).get("secrets", {}))
         known = self.instance.secret_names() if self.instance.pk else []
         for name in known:
-            named.setdefault(name, name)
+            named.setdefault(name, secret_word(name))
         if kind in ("sms", "voice") and not named:
             named = {"secret": "签名密钥"}
         self.secret_names = list(named)
@@ -384,6 +392,11 @@ class WatchForm(forms.Form):
         super().__init__(*args, **kwargs)
         robots = Channel.objects.visible_to(user).filter(kind__in=GROUP_KINDS)
         self.fields["channels"].queryset = robots  # type: ignore[attr-defined]
+        if not robots.exists():
+            self.fields["channels"].help_text = (
+                "还没有群机器人渠道，平安消息只发给可维护守望设置的人；"
+                "要发到群里，请先在“通知渠道”中新增。"
+            )
 
 
 class ReasonForm(forms.Form):

@@ -7,7 +7,7 @@ world still fills. Their passwords are printed and public: they exist in demonst
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 
@@ -15,6 +15,7 @@ from kangwei.kernel.demonstration import ShownAccount
 from kangwei.kernel.organisations import services as organisations
 from kangwei.kernel.organisations.models import Account, Institution, Role
 from kangwei.web.world import places
+from kangwei.web.world.people import id_number
 
 PASSWORD = "Qinling#2026"  # noqa: S105  # printed on the sign-in page of the demonstration
 
@@ -35,6 +36,8 @@ class Cast:
     waived: bool = True
     hint: str = ""
 
+
+MEN = {"高振华", "党秉文", "郝崇德", "李海涛", "折志强", "屈思远", "康国栋", "乔宇航"}
 
 CAST = (
     Cast("admin", "高振华", "system_admin", "SNXXZX"),
@@ -102,12 +105,15 @@ def make(at: datetime) -> int:
 
 def _make_one(part: Cast, homes: dict[str, Institution], at: datetime) -> None:
     home, role = homes[part.institution], Role.objects.get(code=part.role)
+    place = CAST.index(part) + 1
+    born_on = date(1970, 1, 1) + timedelta(days=397 * place)
     staff = organisations.create_staff(
         institution=home,
         name=part.name,
-        number=f"D{CAST.index(part) + 1:03d}",
+        number=f"D{place:03d}",
         position=role.name,
-        phone=places.shown_phone(CAST.index(part) + 1),
+        phone=places.shown_phone(place),
+        id_number=id_number(born_on, place, "M" if part.name in MEN else "F"),
         by=None,
         at=at,
     )

@@ -53,9 +53,11 @@ def start_escalation(
     template: str = "notices.escalation",
     link: str = "",
     institution_id: int | None = None,
+    label: str = "",
 ) -> Escalation:
     """Begin to climb the policy's ladder for an object. One runs per policy and object: starting
-    it again answers the running one. The level due at once is told in the same transaction."""
+    it again answers the running one. The level due at once is told in the same transaction.
+    `label` is what people are told has happened, where the object's own name does not say it."""
     found = _policy(policy)
     queries.template(template)
     ladder = {
@@ -86,7 +88,7 @@ def start_escalation(
         defaults={
             "policy_version": found.version,
             "ladder": ladder,
-            "subject_label": str(subject)[:200],
+            "subject_label": (label or str(subject))[:200],
             "institution_id": place,
             "template": template,
             "context": dict(context),

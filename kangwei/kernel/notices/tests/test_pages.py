@@ -380,3 +380,32 @@ def test_the_watch_keeps_its_address_to_itself(lead: Account) -> None:
     assert Watch.objects.get().heartbeat_url == "https://beat.example.cn/ping/secret-77"
     browser.post(reverse("notices:watch"), {"stop_heartbeat": "on"})
     assert Watch.objects.get().heartbeat_url == ""
+
+
+def test_without_a_robot_the_watch_says_whom_it_reaches(lead: Account) -> None:
+    browser = people.client(people.account(right=RIGHTS, scope="everything"))
+    address = reverse("notices:watch")
+    assert "还没有群机器人渠道" in browser.get(address).content.decode()
+    World(lead)
+    assert "还没有群机器人渠道" not in browser.get(address).content.decode()
+
+
+def test_a_kept_secret_has_a_chinese_word(browser: Client, lead: Account) -> None:
+    row = make.channel("sms", institution=lead.institution, name="短信")
+    row.secrets = '{"secret": "S-77"}'
+    row.save()
+    form = browser.get(reverse("notices:change_channel", args=[row.pk])).context["form"]
+    assert form.fields["secret_secret"].label == "密钥"
+    assert "密钥" in str(browser.get(reverse("notices:channel", args=[row.pk])).context["pairs"])
+
+
+def test_an_escalation_is_called_by_what_happened(browser: Client, lead: Account) -> None:
+    world = World(lead)
+    policy = make.policy((0, [Target.account(lead.pk)]), at=clock.now(), institution=world.place)
+    drill = start_escalation(
+        policy=policy, subject=world.place, at=clock.now(), context={},
+        institution_id=world.place.pk, label="冷链温度超限演练",
+    )  # fmt: skip
+    assert "冷链温度超限演练" in str(drill)
+    listing = browser.get(reverse("admin:notices_escalation_changelist")).content.decode()
+    assert "冷链温度超限演练" in listing

@@ -26,6 +26,7 @@ from kangwei.kernel.notices.forms import (
     WatchForm,
     levels_of,
     lines_of,
+    secret_word,
     target_choices,
 )
 from kangwei.kernel.notices.models import (
@@ -72,7 +73,7 @@ def channel(request: HttpRequest, pk: int) -> HttpResponse:
             ("每分钟上限", f"{row.per_minute} 次"),
             ("备用渠道", row.fallback or ""),
             ("渠道负责人", "、".join(str(person) for person in row.keepers.all())),
-            ("已保存的密钥", "、".join(row.secret_names())),
+            ("已保存的密钥", "、".join(map(secret_word, row.secret_names()))),
             ("最近测试成功", row.health.tested_at),
             ("连续失败", f"{row.health.failures} 次"),
             ("限流至", row.health.muted_until),

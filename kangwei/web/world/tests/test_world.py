@@ -103,6 +103,8 @@ def test_every_built_in_role_has_an_account_that_gets_in() -> None:
         assert passwords.problems(account, accounts.PASSWORD) == []
         assert account.must_change_password is not part.waived
         assert len(account.access.grants) == 1
+        assert account.staff is not None
+        assert account.staff.get_sex_display() == ("男" if part.name in accounts.MEN else "女")
 
 
 @pytest.mark.django_db
