@@ -6,9 +6,11 @@ out again, and a slot missed while the machine slept is made up once.
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db import transaction
@@ -37,6 +39,8 @@ from ..rules.recurrence import FREQUENCY_TITLES, Recurrence
 from ..rules.values import show
 from .running import prepare, require, run_and_keep
 from .snapshots import freeze
+
+logger = logging.getLogger("kangwei.reporting")
 
 PLAN_RIGHT = "reporting.manage_plan"
 OTHERS_RIGHT = "reporting.subscribe_others"
@@ -147,20 +151,33 @@ def stop_plan(*, plan: SnapshotPlan, by: Account, at: datetime) -> SnapshotPlan:
 
 def carry_out_plans(*, at: datetime) -> tuple[int, int]:
     """Freeze what is due; answers (frozen, refused)."""
-    frozen = refused = 0
-    for plan in SnapshotPlan.objects.filter(active=True).select_related("account"):
-        slot = plan.recurrence.latest_slot(at)
-        if plan.last_slot is not None and slot <= plan.last_slot:
+    return _carry_out(SnapshotPlan, _freeze_planned, at)
+
+
+def _carry_out(
+    kind: type[SnapshotPlan] | type[Subscription],
+    act: Callable[[Any, datetime, datetime], object],
+    at: datetime,
+) -> tuple[int, int]:
+    """Do whatever of a kind is due, each once per slot; one that fails does not stop the next."""
+    done = refused = 0
+    for wish in kind._default_manager.filter(active=True).select_related("account"):
+        slot = wish.recurrence.latest_slot(at)
+        if wish.last_slot is not None and slot <= wish.last_slot:
             continue
         error = ""
         try:
-            _freeze_planned(plan, slot, at)
-            frozen += 1
+            act(wish, slot, at)
+            done += 1
         except Refusal as refusal:
             refused += 1
             error = refusal.message[:300]
-        SnapshotPlan.objects.filter(pk=plan.pk).update(last_slot=slot, last_error=error)
-    return frozen, refused
+        except Exception:
+            logger.exception("reporting.%s.failed", kind.__name__.lower())
+            refused += 1
+            error = "计算时出错，详情已写入系统日志，请联系管理员。"
+        kind._default_manager.filter(pk=wish.pk).update(last_slot=slot, last_error=error)
+    return done, refused
 
 
 def _freeze_planned(plan: SnapshotPlan, slot: datetime, at: datetime) -> Snapshot | None:
@@ -265,20 +282,7 @@ def cancel_subscription(*, subscription: Subscription, by: Account, at: datetime
 
 def carry_out_subscriptions(*, at: datetime) -> tuple[int, int]:
     """Count and announce what is due; answers (sent, refused)."""
-    sent = refused = 0
-    for subscription in Subscription.objects.filter(active=True).select_related("account"):
-        slot = subscription.recurrence.latest_slot(at)
-        if subscription.last_slot is not None and slot <= subscription.last_slot:
-            continue
-        error = ""
-        try:
-            _deliver(subscription, slot, at)
-            sent += 1
-        except Refusal as refusal:
-            refused += 1
-            error = refusal.message[:300]
-        Subscription.objects.filter(pk=subscription.pk).update(last_slot=slot, last_error=error)
-    return sent, refused
+    return _carry_out(Subscription, _deliver, at)
 
 
 def _deliver(subscription: Subscription, slot: datetime, at: datetime) -> None:

@@ -32,6 +32,7 @@ from kangwei.kernel.reporting.refusals import (
     WrongPlan,
 )
 from kangwei.kernel.reporting.reports import USAGE
+from kangwei.kernel.reporting.services import plans
 from kangwei.kernel.reporting.services.plans import (
     carry_out_plans,
     carry_out_subscriptions,
@@ -332,6 +333,24 @@ def plan(report: Report, by: Account, **changes: Any) -> Any:
         "day": 1,
     }
     return services.plan_snapshots(report=report, by=by, at=make.AT, **(facts | changes))
+
+
+def test_a_plan_that_breaks_does_not_stop_the_next(
+    accounts: Report, province: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = plan(accounts, province, name="坏的"), plan(accounts, province, name="好的")
+    whole = plans._freeze_planned
+
+    def freeze(wish: Any, slot: datetime, at: datetime) -> Any:
+        if wish.pk == broken.pk:
+            raise ZeroDivisionError
+        return whole(wish, slot, at)
+
+    monkeypatch.setattr(plans, "_freeze_planned", freeze)
+    assert carry_out_plans(at=FIRST) == (1, 1)
+    assert Snapshot.objects.get().plan == sound
+    broken.refresh_from_db()
+    assert "系统日志" in broken.last_error
 
 
 def test_a_plan_freezes_once_per_slot_and_makes_up_one_it_slept_through(
