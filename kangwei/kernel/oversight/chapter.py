@@ -111,17 +111,20 @@ class Stage:
 
 
 def last_year(stage: Stage) -> None:
-    """Everybody of the city was kept; the round is closed."""
+    """Everybody of the city, then everybody else of the province, was kept; both are closed."""
     year = clock.local_day(stage.at).year - 1
-    campaign = stage.opened(CITY, 430, 45, f"{year} 年度西安市用户年审")
-    if campaign is None:
-        return
-    for item in campaign.items.open().select_related("account", "institution"):
-        stage.decide(item, Decision.KEEP, stage.at - timedelta(days=415))
+    rounds = [
+        stage.opened(CITY, 430, 45, f"{year} 年度西安市用户年审"),
+        stage.opened(CENTRE, 430, 45, f"{year} 年度全省用户年审"),
+    ]
+    for campaign in filter(None, rounds):
+        for item in campaign.items.open().select_related("account", "institution"):
+            stage.decide(item, Decision.KEEP, stage.at - timedelta(days=415))
     services.suspend_overdue(at=stage.at - timedelta(days=300))
-    services.close_campaign(
-        campaign=campaign, by=stage.account("province"), at=stage.at - timedelta(days=380)
-    )
+    for campaign in filter(None, rounds):
+        services.close_campaign(
+            campaign=campaign, by=stage.account("province"), at=stage.at - timedelta(days=380)
+        )
 
 
 def overdue_round(stage: Stage) -> None:
@@ -163,7 +166,8 @@ def overdue_round(stage: Stage) -> None:
 
 
 def round_under_way(stage: Stage) -> None:
-    """The province's round of this year: some are decided, most wait, several are odd."""
+    """The province's round of this year: some are decided, some have not changed since last year
+    and can be confirmed in bulk, several are odd."""
     year = clock.local_day(stage.at).year
     campaign = stage.opened(CENTRE, 22, 45, f"{year} 年度全省用户年审")
     if campaign is None:
@@ -175,7 +179,7 @@ def round_under_way(stage: Stage) -> None:
             continue
         stage.decide(item, Decision.KEEP, stage.at - timedelta(days=3, hours=decided))
         decided += 1
-        if decided == 6:
+        if decided == 2:
             break
 
 

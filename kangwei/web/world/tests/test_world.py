@@ -25,8 +25,10 @@ from kangwei.kernel.organisations.models import (
     Staff,
 )
 from kangwei.kernel.organisations.services import passwords, sign_in
-from kangwei.kernel.oversight import chapter
-from kangwei.kernel.oversight.models import ReviewCampaign, ReviewItem
+from kangwei.kernel.oversight import chapter, snapshots
+from kangwei.kernel.oversight import queries as oversight
+from kangwei.kernel.oversight.models import REVIEW_RIGHT, ReviewCampaign, ReviewItem
+from kangwei.kernel.oversight.rules import review
 from kangwei.kernel.oversight.services import signature_holds
 from kangwei.kernel.reporting.models import DocumentVersion, Snapshot
 from kangwei.web.world import accounts
@@ -86,8 +88,27 @@ def test_the_chapter_of_oversight_leaves_rounds_in_every_state_and_sealed_paper(
     assert items.filter(decision="", suspended_at__isnull=False).exists()
     assert items.exclude(decision="").filter(suspended_at__isnull=False).exists(), "brought back"
     assert all(signature_holds(item) for item in items.exclude(decision=""))
+    assert unchanged_since_last_year() >= 1
     assert Snapshot.objects.count() == 2
     assert DocumentVersion.objects.get().state == "sealed"
+
+
+def unchanged_since_last_year() -> int:
+    """Accounts still waiting that the province or the city may confirm in bulk."""
+    waiting = ReviewItem.objects.filter(
+        decision="", suspended_at=None, campaign__state="open"
+    ).select_related("account", "institution")
+    reviewed = oversight.last_powers([item.account_id for item in waiting])
+    reviewers = Account.objects.filter(username__in=("province", "city"))
+    return sum(
+        not review.bulk_obstacles(
+            reviewed=reviewed.get(item.account_id),
+            now=snapshots.powers(item.snapshot),
+            exceptions=snapshots.findings(item.snapshot),
+        )
+        and any(by.scope(REVIEW_RIGHT).includes(item.institution_id) for by in reviewers)
+        for item in waiting
+    )
 
 
 @pytest.mark.django_db
