@@ -146,18 +146,3 @@ def help_chapter(path: str) -> str:
     """The chapter of the longest registered prefix of this address; "" when there is none."""
     fitting = [prefix for prefix in _registry.help if path.startswith(prefix)]
     return _registry.help[max(fitting, key=len)] if fitting else ""
-
-
-#: Answers one sentence for the greeting (上次登录时间), or "".
-HomeNote = Callable[[HttpRequest], str]
-_home_notes: list[HomeNote] = []
-
-
-def register_home_note(note: HomeNote) -> None:
-    """Add a sentence under the greeting of the home page, such as the last sign-in."""
-    if note not in _home_notes:
-        _home_notes.append(note)
-
-
-def home_notes() -> list[HomeNote]:
-    return list(_home_notes)

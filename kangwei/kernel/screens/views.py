@@ -45,7 +45,6 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "greeting": greeting(clock.now().astimezone(clock.SHANGHAI).hour),
         "today": clock.now().astimezone(clock.SHANGHAI),
-        "notes": [note for tell in registry.home_notes() if (note := tell(request))],
         "cards": [card for card in shown if card.body],
         "places": [(by_key[place.key], place.visible) for place in arranged],
     }
