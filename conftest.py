@@ -28,17 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Playwright keeps an event loop in the test's thread; the queries beside it are synchronous.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    if config.getoption("numprocesses", None):
-        config.option.dist = "loadgroup"
 
 
-# First, because xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        # One file, one process, as its fixtures expect; real processes take turns, being timed.
-        together = "processes" if item.get_closest_marker("process") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(together))
     if config.getoption("--without-database"):
         config.hook.pytest_deselected(items=[item for item in items if needs_more(item)])
         items[:] = [item for item in items if not needs_more(item)]

@@ -159,7 +159,7 @@ def main(kind: str, arguments: list[str]) -> int:
             match kind:
                 case "test":
                     failed = check(environment)
-                    code = pytest(environment, "-n", "2", *arguments)
+                    code = pytest(environment, "-n", "2", "--dist", "loadfile", *arguments)
                 case "prove":
                     environment["KW_PROVE"] = "1"
                     failed, code = [], pytest(environment, "-m", "prove", "-rP", *arguments)
