@@ -237,7 +237,7 @@ def test_odd_parameters_never_break_a_page(house: House, warden: Account) -> Non
         for odd in ODD:
             with transaction.atomic():
                 try:
-                    status = boss.get(f"{place}?{odd}").status_code
+                    status: int | str = boss.get(f"{place}?{odd}").status_code
                 except Exception as fault:
                     status = type(fault).__name__
                 transaction.set_rollback(True)

@@ -114,7 +114,8 @@ def test_a_failure_is_told_once_to_those_who_can_mend_it() -> None:
 
 def test_a_missed_night_is_told_and_not_again_after_the_next_look() -> None:
     people.account(right=KEEPER)
-    at = clock.now()
+    # At noon: ten minutes later no further night has been missed.
+    at = clock.local(clock.now()).replace(hour=12, minute=2)
     KnownSchedule.objects.exclude(pk="jobs.tidy").update(retired_at=at)
     KnownSchedule.objects.filter(pk="jobs.tidy").update(in_force_since=at - timedelta(days=3))
     looked = at - timedelta(days=2)
